@@ -1,1 +1,9 @@
+//! kpath finds and proves attack paths in Kubernetes clusters.
+//!
+//! The pipeline is the folder layout: `collect → snapshot → model → rules → graph → search → report → render`.
+//! ARCHITECTURE.md says what each part owns and must not know.
 
+pub mod admission;
+pub mod authz;
+pub mod model;
+pub mod snapshot;

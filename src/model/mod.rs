@@ -1,0 +1,16 @@
+//! Typed facts about the cluster. API types stop before this module; nothing here knows graphs or output.
+
+pub mod cluster;
+pub mod facts;
+pub mod kind;
+pub mod meta;
+pub mod network;
+pub mod objects;
+pub mod pod;
+pub mod rbac;
+pub mod version;
+pub mod volume;
+
+pub use cluster::{Cluster, Gap, SourceInfo};
+pub use kind::{Effect, Kind, Obj, Objects, Stored};
+pub use version::Version;

@@ -1,0 +1,204 @@
+//! What the API server and controllers add to manifests: aggregated roles, service accounts, token mounts, pods of controllers.
+
+use std::collections::BTreeSet;
+
+use super::Snapshot;
+use crate::admission::service_account;
+use crate::model::cluster::WORKLOADS;
+use crate::model::meta::{Meta, OwnerReference};
+use crate::model::objects::{ServiceAccount, Workload};
+use crate::model::pod::Pod;
+use crate::model::rbac::LabelSelector;
+use crate::model::{Cluster, Kind};
+
+/// Completes a snapshot in place. Objects that a live server already completed are left as they are.
+pub fn complete_objects(snapshot: &mut Snapshot) {
+    aggregate(snapshot);
+    default_accounts(snapshot);
+    let new_pods = derived_pods(snapshot);
+    admit_manifest_pods(snapshot, new_pods);
+    snapshot.objects.normalise();
+}
+
+/// Fills aggregated ClusterRoles that come from manifests (no resourceVersion): their own rules are dropped and
+/// those of every selected role are taken, in name order, as the aggregation controller does.
+fn aggregate(snapshot: &mut Snapshot) {
+    let roles = &mut snapshot.objects.cluster_roles;
+    let manifests: Vec<usize> = roles
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| r.aggregation_rule.is_some() && r.metadata.resource_version.is_empty())
+        .map(|(i, _)| i)
+        .collect();
+    for i in &manifests {
+        if let Some(r) = roles.get_mut(*i) {
+            r.rules.clear();
+        }
+    }
+    // A role may aggregate another aggregated role: repeat until nothing changes (admin ⊇ edit ⊇ view).
+    for _ in 0..=manifests.len() {
+        let mut changed = false;
+        for i in &manifests {
+            let Some(selectors) = roles.get(*i).and_then(|r| r.aggregation_rule.clone()) else { continue };
+            let mut rules = Vec::new();
+            for (j, other) in roles.iter().enumerate() {
+                if j != *i && selectors.cluster_role_selectors.iter().any(|s| s.matches(&other.metadata.labels)) {
+                    for rule in &other.rules {
+                        if !rules.contains(rule) {
+                            rules.push(rule.clone());
+                        }
+                    }
+                }
+            }
+            if let Some(r) = roles.get_mut(*i)
+                && r.rules != rules
+            {
+                r.rules = rules;
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+}
+
+/// The account `default` that the controller makes in every namespace, for namespaces that manifests use.
+fn default_accounts(snapshot: &mut Snapshot) {
+    if !is_manifest_set(snapshot) {
+        return;
+    }
+    let mut namespaces: BTreeSet<String> = snapshot.objects.namespaces.iter().map(|n| n.metadata.name.clone()).collect();
+    namespaces.extend(snapshot.objects.pods.iter().map(|p| p.metadata.namespace.clone()));
+    for kind in WORKLOADS {
+        namespaces.extend(workloads(snapshot, kind).iter().map(|w| w.metadata.namespace.clone()));
+    }
+    for namespace in namespaces {
+        let list = &mut snapshot.objects.service_accounts;
+        if !list.iter().any(|a| a.metadata.namespace == namespace && a.metadata.name == "default") {
+            let metadata = Meta { name: "default".into(), namespace, ..Meta::default() };
+            list.push(ServiceAccount { metadata, ..ServiceAccount::default() });
+        }
+    }
+    snapshot.objects.normalise();
+}
+
+/// Whether the input is made of manifests: no account in it was ever stored by a server.
+fn is_manifest_set(snapshot: &Snapshot) -> bool {
+    snapshot.objects.service_accounts.iter().all(|a| a.metadata.resource_version.is_empty() && a.metadata.uid.is_empty())
+        && (!snapshot.objects.service_accounts.is_empty() || snapshot.objects.pods.iter().all(|p| p.status.phase.is_empty()))
+}
+
+fn workloads(snapshot: &Snapshot, kind: Kind) -> &[Workload] {
+    let o = &snapshot.objects;
+    match kind {
+        Kind::Deployment => &o.deployments,
+        Kind::DaemonSet => &o.daemon_sets,
+        Kind::StatefulSet => &o.stateful_sets,
+        Kind::ReplicaSet => &o.replica_sets,
+        Kind::ReplicationController => &o.replication_controllers,
+        Kind::Job => &o.jobs,
+        Kind::CronJob => &o.cron_jobs,
+        _ => &[],
+    }
+}
+
+/// Pods of controllers that own no pod in the input and want at least one.
+fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
+    // Names of objects that own something: a Deployment that owns a ReplicaSet leaves the pods to it.
+    let mut owners: BTreeSet<(String, String, String)> = BTreeSet::new();
+    let mut note = |m: &Meta| {
+        for o in &m.owner_references {
+            owners.insert((m.namespace.clone(), o.kind.clone(), o.name.clone()));
+        }
+    };
+    snapshot.objects.pods.iter().for_each(|p| note(&p.metadata));
+    for kind in WORKLOADS {
+        workloads(snapshot, kind).iter().for_each(|w| note(&w.metadata));
+    }
+    let mut taken: BTreeSet<(String, String)> =
+        snapshot.objects.pods.iter().map(|p| (p.metadata.namespace.clone(), p.metadata.name.clone())).collect();
+    let mut out = Vec::new();
+    for kind in WORKLOADS {
+        for w in workloads(snapshot, kind) {
+            let info = kind.info();
+            let key = (w.metadata.namespace.clone(), info.kind.to_owned(), w.metadata.name.clone());
+            if owners.contains(&key) || w.spec.wants_none() || w.spec.suspend == Some(true) {
+                continue;
+            }
+            let Some(template) = w.spec.pod_template() else { continue };
+            if selected_pod(snapshot, w, template.metadata.labels.is_empty()) {
+                continue;
+            }
+            let mut name = if kind == Kind::StatefulSet { format!("{}-0", w.metadata.name) } else { w.metadata.name.clone() };
+            if !taken.insert((w.metadata.namespace.clone(), name.clone())) {
+                name = format!("{name}-{}", info.kind.to_lowercase());
+                taken.insert((w.metadata.namespace.clone(), name.clone()));
+            }
+            let mut metadata = template.metadata.clone();
+            metadata.name = name;
+            metadata.namespace = w.metadata.namespace.clone();
+            metadata.owner_references = vec![OwnerReference {
+                api_version: kind.api_version(),
+                kind: info.kind.into(),
+                name: w.metadata.name.clone(),
+                uid: w.metadata.uid.clone(),
+                controller: Some(true),
+            }];
+            out.push(Pod { metadata, spec: template.spec.clone(), ..Pod::default() });
+        }
+    }
+    out
+}
+
+/// Whether a pod of the input matches the controller's selector without naming an owner.
+fn selected_pod(snapshot: &Snapshot, w: &Workload, no_labels: bool) -> bool {
+    let Some(selector) = &w.spec.selector else { return false };
+    let selector: LabelSelector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() {
+        serde_json::from_value(selector.clone()).unwrap_or_default()
+    } else {
+        // ReplicationControllers write plain labels.
+        LabelSelector { match_labels: serde_json::from_value(selector.clone()).unwrap_or_default(), ..LabelSelector::default() }
+    };
+    if no_labels || service_account::selects_everything(&selector) {
+        return false;
+    }
+    snapshot.objects.pods.iter().any(|p| {
+        p.metadata.namespace == w.metadata.namespace
+            && p.metadata.owner_references.is_empty()
+            && !p.metadata.labels.is_empty()
+            && selector.matches(&p.metadata.labels)
+    })
+}
+
+/// Lets ServiceAccount admission see pods that no server has seen: derived ones and plain manifests.
+fn admit_manifest_pods(snapshot: &mut Snapshot, derived: Vec<Pod>) {
+    let stored = |p: &Pod| !p.status.phase.is_empty() || !p.metadata.resource_version.is_empty();
+    let (keep, mut fresh): (Vec<Pod>, Vec<Pod>) = std::mem::take(&mut snapshot.objects.pods).into_iter().partition(stored);
+    fresh.extend(derived);
+    let accounts = Cluster {
+        objects: crate::model::Objects {
+            service_accounts: snapshot.objects.service_accounts.clone(),
+            secrets: snapshot.objects.secrets.clone(),
+            ..crate::model::Objects::default()
+        },
+        ..Cluster::default()
+    };
+    for pod in &mut fresh {
+        let namespace = pod.metadata.namespace.clone();
+        // A missing account would be refused by the server; its pod is kept, because accounts may lack in the
+        // input, and mounts are added as for an account without settings of its own.
+        if service_account::admit(pod, &namespace, &accounts).is_err()
+            && accounts.service_account(&namespace, pod.account()).is_none()
+            && !pod.is_mirror()
+            && pod.spec.automount_service_account_token != Some(false)
+        {
+            service_account::add_token(pod);
+        }
+    }
+    snapshot.objects.pods = keep;
+    snapshot.objects.pods.append(&mut fresh);
+    if !snapshot.objects.pods.is_empty() {
+        snapshot.read.insert(Kind::Pod);
+    }
+}
