@@ -5,5 +5,6 @@
 
 pub mod admission;
 pub mod authz;
+pub mod cli;
 pub mod model;
 pub mod snapshot;

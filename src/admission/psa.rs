@@ -214,8 +214,11 @@ fn seccomp_baseline(pod: &Pod, all: &[Located<'_>], v: u32, out: &mut Violations
         let allowed = |x: &str| x.is_empty() || x == "runtime/default" || x == "docker/default" || x.starts_with("localhost/");
         let annotations = &pod.metadata.annotations;
         let bad = annotations.iter().any(|(k, value)| {
-            (k == "seccomp.security.alpha.kubernetes.io/pod" || k.starts_with("container.seccomp.security.alpha.kubernetes.io/"))
-                && !allowed(value)
+            // Annotations of containers that the pod does not have are ignored.
+            let container = k.strip_prefix("container.seccomp.security.alpha.kubernetes.io/");
+            let counts = k == "seccomp.security.alpha.kubernetes.io/pod"
+                || container.is_some_and(|name| all.iter().any(|c| c.container.name == name));
+            counts && !allowed(value)
         });
         if bad {
             out.add("seccompProfile", "forbidden seccomp annotation");

@@ -120,7 +120,10 @@ impl NodeAuthorizer {
         };
         let key = (namespace.to_owned(), name.to_owned());
         let named = !name.is_empty();
-        let own = |field: &str| field_selector == format!("{field}={node}") || field_selector == format!("{field}=={node}");
+        let own = |field: &str| {
+            let wanted = [format!("{field}={node}"), format!("{field}=={node}")];
+            field_selector.split(',').any(|part| wanted.iter().any(|w| w == part.trim()))
+        };
         let selectors = self.version >= Version::minor(32);
         match (group, resource) {
             ("", "secrets") => read(verb, subresource) && named && n.secrets.contains(&key),
@@ -149,7 +152,7 @@ impl NodeAuthorizer {
                     && match verb {
                         "create" => true,
                         "get" | "update" | "patch" | "delete" => n.slices.contains(name),
-                        "list" | "watch" | "deletecollection" => own("spec.nodeName"),
+                        "list" | "watch" | "deletecollection" => own("spec.nodeName") && !field_selector.contains(','),
                         _ => false,
                     }
             }
@@ -224,7 +227,5 @@ fn node_rules() -> Vec<PolicyRule> {
         rule(&["create", "get", "list", "watch"], "certificates.k8s.io", &["certificatesigningrequests"]),
         rule(&read, "storage.k8s.io", &["csidrivers"]),
         rule(&read, "node.k8s.io", &["runtimeclasses"]),
-        rule(&["create", "get", "list", "watch"], "certificates.k8s.io", &["podcertificaterequests"]),
-        rule(&read, "certificates.k8s.io", &["clustertrustbundles"]),
     ]
 }

@@ -1,0 +1,37 @@
+//! Helpers that tests share.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use kpath::model::Cluster;
+use kpath::snapshot::import::reader;
+use kpath::snapshot::{ClusterOptions, Snapshot};
+
+/// A path inside the repository.
+pub fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The text of a file, decompressed when it ends in `.xz`.
+pub fn text(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut out = String::new();
+    if path.extension().is_some_and(|e| e == "xz") {
+        xz2::read::XzDecoder::new(bytes.as_slice()).read_to_string(&mut out).unwrap();
+    } else {
+        out = String::from_utf8(bytes).unwrap();
+    }
+    out
+}
+
+/// A complete cluster made of files.
+pub fn cluster_of(files: &[PathBuf]) -> Cluster {
+    let texts: Vec<(String, String)> =
+        files.iter().map(|f| (f.file_name().unwrap().to_string_lossy().replace(".xz", ""), text(f))).collect();
+    snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None })
+}
+
+/// A snapshot of named texts.
+pub fn snapshot_of(texts: &[(String, String)]) -> Snapshot {
+    reader::read_texts(texts.iter().map(|(n, t)| (n.as_str(), t.as_str())))
+}
