@@ -6,5 +6,9 @@
 pub mod admission;
 pub mod authz;
 pub mod cli;
+pub mod graph;
 pub mod model;
+pub mod netpol;
+pub mod rules;
+pub mod search;
 pub mod snapshot;

@@ -1,0 +1,17 @@
+//! Network policy: for now only whether any policy limits what a pod may connect to.
+
+use crate::model::cluster::Cluster;
+use crate::model::kind::{Kind, Obj};
+use crate::model::pod::Pod;
+
+/// The first policy, by name, that isolates the pod for egress; `None` when none selects it.
+///
+/// A policy isolates for egress when `policyTypes` has Egress, or when it has egress rules and no `policyTypes`
+/// (`networking.k8s.io/v1`, NetworkPolicySpec).
+pub fn egress_policy(cluster: &Cluster, pod: &Pod) -> Option<Obj> {
+    cluster.objects.network_policies.iter().position(|p| {
+        let types = p.spec.policy_types.as_ref();
+        let egress = types.map_or(p.spec.egress.is_some(), |t| t.iter().any(|x| x == "Egress"));
+        egress && p.metadata.namespace == pod.metadata.namespace && p.spec.pod_selector.matches(&pod.metadata.labels)
+    }).map(|i| Obj { kind: Kind::NetworkPolicy, index: i as u32 })
+}

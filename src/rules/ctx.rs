@@ -1,0 +1,213 @@
+//! What the rules share while they emit instances.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::fact::{EVERYWHERE, Fact, Subject};
+use super::technique::{SCOPE, number};
+use crate::authz::Authorizer;
+use crate::graph::{Builder, Evidence, FactId, Instance, Interner, Object};
+use crate::model::kind::{Kind, Obj};
+use crate::model::meta::Meta;
+use crate::model::Cluster;
+
+/// Packs an object reference into a graph object.
+pub fn pack(o: Obj) -> Object {
+    Object((o.kind as u64) << 32 | u64::from(o.index))
+}
+
+/// Unpacks a graph object; `None` for one that is not of this cluster.
+pub fn unpack(o: Object) -> Option<Obj> {
+    let kind = *Kind::ALL.get((o.0 >> 32) as usize)?;
+    Some(Obj { kind, index: o.0 as u32 })
+}
+
+/// Marks evidence whose pointer is the subject of the binding that matches the acting identity; the report fills it in.
+pub const SUBJECT_POINTER: &str = "/subjects/*";
+
+/// Instances under construction, with the interners of facts.
+#[derive(Debug)]
+pub struct Ctx<'c> {
+    /// The cluster.
+    pub cluster: &'c Cluster,
+    /// Its RBAC.
+    pub authz: &'c Authorizer<'c>,
+    /// Graph builder.
+    pub builder: Builder,
+    /// Facts by number.
+    pub facts: Interner<Fact>,
+    /// Subjects by number.
+    pub subjects: Interner<Subject>,
+    /// Namespaces by number, sorted.
+    pub namespaces: Vec<String>,
+    namespace_index: FxHashMap<String, u32>,
+    /// Audiences of tokens.
+    pub audiences: Interner<String>,
+    /// Objects by name, for rules with resourceNames.
+    pub by_name: BTreeMap<(Kind, String), Vec<u32>>,
+}
+
+/// One instance being described.
+#[derive(Debug)]
+pub struct Emit {
+    technique: u16,
+    tier: u8,
+    premises: SmallVec<[Fact; 2]>,
+    conclusion: Fact,
+    unknowns: Vec<String>,
+    assumptions: Vec<&'static str>,
+    evidence: Vec<(Obj, String, String, &'static str)>,
+}
+
+impl Emit {
+    /// A step of a technique. Unknown ids are a programming error and become structural steps.
+    pub fn new(technique: &str, conclusion: Fact) -> Self {
+        let n = number(technique);
+        debug_assert!(n.is_some(), "technique {technique} is not in the table");
+        Emit {
+            technique: n.unwrap_or(SCOPE),
+            tier: 1,
+            premises: SmallVec::new(),
+            conclusion,
+            unknowns: Vec::new(),
+            assumptions: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+
+    /// A structural step.
+    pub fn scope(conclusion: Fact) -> Self {
+        Emit { technique: SCOPE, tier: 0, ..Emit::new("rbac-grant", conclusion) }
+    }
+
+    /// Adds a premise.
+    pub fn from(mut self, premise: Fact) -> Self {
+        if !self.premises.contains(&premise) {
+            self.premises.push(premise);
+        }
+        self
+    }
+
+    /// Sets the tier: 1 quiet and direct, 2 needs a new object, 3 changes the cluster visibly.
+    pub fn tier(mut self, tier: u8) -> Self {
+        self.tier = tier;
+        self
+    }
+
+    /// Adds evidence.
+    pub fn because(mut self, object: Obj, pointer: impl Into<String>, value: impl Into<String>, why: &'static str) -> Self {
+        self.evidence.push((object, pointer.into(), value.into(), why));
+        self
+    }
+
+    /// Makes the step depend on an unknown.
+    pub fn unless_known(mut self, id: impl Into<String>) -> Self {
+        self.unknowns.push(id.into());
+        self
+    }
+
+    /// Makes the step depend on an unknown if there is one.
+    pub fn maybe(self, id: Option<String>) -> Self {
+        match id {
+            Some(id) => self.unless_known(id),
+            None => self,
+        }
+    }
+
+    /// Makes the step depend on an assumption.
+    pub fn assuming(mut self, name: &'static str) -> Self {
+        self.assumptions.push(name);
+        self
+    }
+}
+
+impl<'c> Ctx<'c> {
+    /// Starts with an empty graph.
+    pub fn new(cluster: &'c Cluster, authz: &'c Authorizer<'c>) -> Self {
+        let mut names: std::collections::BTreeSet<String> =
+            cluster.namespace_names().into_iter().map(str::to_owned).collect();
+        names.extend(authz.grants().iter().map(|g| g.namespace().to_owned()).filter(|n| !n.is_empty()));
+        let namespaces: Vec<String> = names.into_iter().collect();
+        let namespace_index = namespaces.iter().enumerate().map(|(i, n)| (n.clone(), i as u32)).collect();
+        let mut by_name: BTreeMap<(Kind, String), Vec<u32>> = BTreeMap::new();
+        for kind in [Kind::Secret, Kind::Pod, Kind::ServiceAccount] {
+            for i in 0..cluster.objects.len(kind) {
+                if let Some(m) = cluster.objects.meta(kind, i) {
+                    by_name.entry((kind, m.name.clone())).or_default().push(i as u32);
+                }
+            }
+        }
+        Ctx {
+            cluster,
+            authz,
+            builder: Builder::default(),
+            facts: Interner::default(),
+            subjects: Interner::default(),
+            namespaces,
+            namespace_index,
+            audiences: Interner::default(),
+            by_name,
+        }
+    }
+
+    /// Number of a namespace; `None` for one that nothing mentions.
+    pub fn ns(&self, name: &str) -> Option<u32> {
+        self.namespace_index.get(name).copied()
+    }
+
+    /// Name of a namespace number; empty for the whole cluster.
+    pub fn ns_name(&self, ns: u32) -> &str {
+        if ns == EVERYWHERE { "" } else { self.namespaces.get(ns as usize).map_or("", String::as_str) }
+    }
+
+    /// Number of a subject.
+    pub fn subject(&mut self, s: Subject) -> u32 {
+        self.subjects.id(&s)
+    }
+
+    /// The fact of acting as a service account.
+    pub fn account(&mut self, namespace: &str, name: &str) -> Fact {
+        Fact::Identity(self.subject(Subject::ServiceAccount(namespace.to_owned(), name.to_owned())))
+    }
+
+    /// Metadata of an object.
+    pub fn meta(&self, o: Obj) -> Option<&'c Meta> {
+        self.cluster.meta(o)
+    }
+
+    /// Numbers a fact.
+    pub fn fact(&mut self, f: Fact) -> FactId {
+        FactId(self.facts.id(&f))
+    }
+
+    /// Emits an instance.
+    pub fn emit(&mut self, e: Emit) {
+        let premises = e.premises.iter().map(|f| FactId(self.facts.id(f))).collect();
+        let conclusion = FactId(self.facts.id(&e.conclusion));
+        let mut unknowns: Vec<u32> = e.unknowns.iter().map(|u| self.builder.graph.unknowns.id(u)).collect();
+        unknowns.sort_unstable();
+        unknowns.dedup();
+        let assumptions = e.assumptions.iter().map(|a| self.builder.graph.assumptions.id(&(*a).to_owned())).collect();
+        let evidence = e
+            .evidence
+            .iter()
+            .map(|(o, pointer, value, why)| Evidence {
+                object: pack(*o),
+                pointer: self.builder.text(pointer),
+                value: self.builder.text(value),
+                why,
+            })
+            .collect();
+        self.builder.add(Instance {
+            premises,
+            conclusion,
+            technique: e.technique,
+            tier: e.tier,
+            unknowns: unknowns.into(),
+            assumptions,
+            evidence,
+        });
+    }
+}

@@ -1,0 +1,165 @@
+//! Ways in from the internet: published Services, Ingresses, and rights of anonymous callers.
+
+use super::ctx::{Ctx, Emit};
+use super::fact::{Fact, Subject};
+use crate::model::kind::{Kind, Obj};
+use crate::model::network::Service;
+
+/// Assumption under which what the internet reaches can be compromised.
+pub const EXPOSED: &str = "exposed-workloads-exploitable";
+
+/// Emits the ways in.
+pub fn emit(ctx: &mut Ctx<'_>) {
+    for (i, s) in ctx.cluster.objects.services.iter().enumerate() {
+        service(ctx, Obj { kind: Kind::Service, index: i as u32 }, s);
+    }
+    for i in 0..ctx.cluster.objects.ingresses.len() {
+        ingress(ctx, i);
+    }
+    for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
+        let o = Obj { kind: Kind::Pod, index: i as u32 };
+        let reach = Fact::Reach(i as u32);
+        if ctx.facts.find(&reach).is_none() {
+            continue;
+        }
+        for c in p.running_containers() {
+            // Containers that declare ports serve; without any declaration every container may.
+            let declared = p.running_containers().any(|x| !x.container.ports.is_empty());
+            if declared && c.container.ports.is_empty() {
+                continue;
+            }
+            let e = Emit::new("entry-app-exploit", Fact::Exec(i as u32, c.ordinal)).from(reach).assuming(EXPOSED);
+            ctx.emit(e.because(o, format!("{}/image", c.pointer()), c.container.image.clone(), "the application is reachable from the internet"));
+        }
+    }
+    anonymous(ctx);
+}
+
+/// Pods behind a Service: its selector, running pods of its namespace.
+fn backends(ctx: &Ctx<'_>, s: &Service) -> Vec<u32> {
+    if s.spec.selector.is_empty() {
+        return Vec::new();
+    }
+    ctx.cluster.objects.pods.iter().enumerate()
+        .filter(|(_, p)| p.metadata.namespace == s.metadata.namespace && !p.finished())
+        .filter(|(_, p)| s.spec.selector.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v)))
+        .map(|(i, _)| i as u32)
+        .collect()
+}
+
+/// Whether an address is routable on the internet.
+fn public(address: &str) -> bool {
+    match address.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(a)) => {
+            let o = a.octets();
+            let shared = o[0] == 100 && (64..128).contains(&o[1]);
+            !(a.is_private() || a.is_loopback() || a.is_link_local() || a.is_unspecified() || shared)
+        }
+        Ok(std::net::IpAddr::V6(a)) => !(a.is_loopback() || a.is_unspecified() || a.segments()[0] & 0xfe00 == 0xfc00 || a.segments()[0] & 0xffc0 == 0xfe80),
+        Err(_) => false,
+    }
+}
+
+fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
+    let path = s.metadata.path();
+    let a = &s.metadata.annotations;
+    let internal = a.get("service.beta.kubernetes.io/aws-load-balancer-internal").is_some_and(|v| v == "true" || v == "0.0.0.0/0")
+        || a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_some_and(|v| v == "internal")
+        || a.get("service.beta.kubernetes.io/azure-load-balancer-internal").is_some_and(|v| v == "true")
+        || a.get("networking.gke.io/load-balancer-type").or(a.get("cloud.google.com/load-balancer-type")).is_some_and(|v| v == "Internal");
+    // The AWS controller makes internal load balancers unless told otherwise.
+    let aws_default = s.spec.load_balancer_class == "service.k8s.aws/nlb"
+        && a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_none_or(|v| v != "internet-facing");
+    if s.spec.kind == "LoadBalancer" && !internal && !aws_default {
+        let status = &s.status.load_balancer.ingress;
+        let address = status.iter().find(|i| public(&i.ip)).map(|i| i.ip.clone());
+        let limited = !s.spec.load_balancer_source_ranges.is_empty() && !s.spec.load_balancer_source_ranges.iter().any(|r| {
+            r.ends_with("/0") || r.split('/').next().is_some_and(public)
+        });
+        let private = !status.is_empty() && status.iter().all(|i| !i.ip.is_empty() && !public(&i.ip));
+        if !limited && !private {
+            let unknown = address.is_none().then(|| format!("load-balancer-public:{path}"));
+            for pod in backends(ctx, s) {
+                let e = Emit::new("entry-loadbalancer", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
+                let e = e.because(o, "/spec/type", "LoadBalancer", "the Service is published");
+                let value = address.clone().or_else(|| status.first().map(|i| i.hostname.clone())).unwrap_or_else(|| "(pending)".into());
+                let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+                ctx.emit(e.because(Obj { kind: Kind::Pod, index: pod }, "/metadata/labels", labels(s), "the pod is behind the Service"));
+            }
+        }
+    }
+    let node_ports = s.spec.ports.iter().enumerate().find(|(_, p)| p.node_port > 0);
+    if let Some((n, port)) = node_ports.filter(|_| matches!(s.spec.kind.as_str(), "NodePort" | "LoadBalancer")) {
+        let external = ctx.cluster.objects.nodes.iter().enumerate().find_map(|(i, node)| {
+            let a = node.status.addresses.iter().position(|a| a.kind == "ExternalIP" && public(&a.address))?;
+            Some((Obj { kind: Kind::Node, index: i as u32 }, a, node.status.addresses.get(a)?.address.clone()))
+        });
+        if let Some((node, index, address)) = external {
+            for pod in backends(ctx, s) {
+                let e = Emit::new("entry-nodeport", Fact::Reach(pod)).from(Fact::Internet).unless_known("node-ports-open");
+                let e = e.because(o, format!("/spec/ports/{n}/nodePort"), port.node_port.to_string(), "open on every node");
+                let e = e.because(node, format!("/status/addresses/{index}"), address.clone(), "the node has a public address");
+                ctx.emit(e.because(Obj { kind: Kind::Pod, index: pod }, "/metadata/labels", labels(s), "the pod is behind the Service"));
+            }
+        }
+    }
+}
+
+fn labels(s: &Service) -> String {
+    s.spec.selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+fn ingress(ctx: &mut Ctx<'_>, index: usize) {
+    let Some(i) = ctx.cluster.objects.ingresses.get(index) else { return };
+    let o = Obj { kind: Kind::Ingress, index: index as u32 };
+    let path = i.metadata.path();
+    let status = &i.status.load_balancer.ingress;
+    let address = status.iter().find(|a| public(&a.ip)).map(|a| a.ip.clone());
+    let private = !status.is_empty() && status.iter().all(|a| !a.ip.is_empty() && !public(&a.ip));
+    let internal = i.metadata.annotations.get("alb.ingress.kubernetes.io/scheme").is_some_and(|s| s == "internal");
+    if private || internal {
+        return;
+    }
+    // No address: only a controller that could not be looked for makes it unknown.
+    let class_known = ctx.cluster.was_read(Kind::IngressClass) && ctx.cluster.was_read(Kind::Pod);
+    let class = ctx.cluster.find(Kind::IngressClass, "", &i.spec.ingress_class_name);
+    if status.is_empty() && class_known && class.is_none() {
+        return;
+    }
+    let unknown = address.is_none().then(|| format!("ingress-public:{path}"));
+    let mut targets: Vec<(String, String)> = Vec::new();
+    for (r, rule) in i.spec.rules.iter().enumerate() {
+        for (p, http) in rule.http.paths.iter().enumerate() {
+            if let Some(s) = &http.backend.service {
+                targets.push((format!("/spec/rules/{r}/http/paths/{p}/backend/service/name"), s.name.clone()));
+            }
+        }
+    }
+    if let Some(s) = i.spec.default_backend.as_ref().and_then(|b| b.service.as_ref()) {
+        targets.push(("/spec/defaultBackend/service/name".into(), s.name.clone()));
+    }
+    for (pointer, name) in targets {
+        let Some(n) = ctx.cluster.find(Kind::Service, &i.metadata.namespace, &name) else { continue };
+        let Some(s) = ctx.cluster.objects.services.get(n as usize) else { continue };
+        for pod in backends(ctx, s) {
+            let e = Emit::new("entry-ingress", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
+            let e = e.because(o, pointer.clone(), name.clone(), "the Ingress routes requests to the Service");
+            let value = address.clone().or_else(|| status.first().map(|a| a.hostname.clone())).unwrap_or_else(|| "(none)".into());
+            let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+            ctx.emit(e.because(Obj { kind: Kind::Service, index: n }, "/spec/selector", labels(s), "the Service selects the pod"));
+        }
+    }
+}
+
+/// Anonymous callers are a user of their own; bindings beyond the defaults give it rights.
+fn anonymous(ctx: &mut Ctx<'_>) {
+    let binding = ctx.authz.user_grants("system:anonymous").iter().chain(ctx.authz.group_grants("system:unauthenticated"))
+        .filter_map(|(id, n)| ctx.authz.grant(*id).map(|g| (g.object, *n, g.binding.role_ref.name.clone())))
+        .find(|(_, _, role)| role != "system:public-info-viewer");
+    let Some((object, n, role)) = binding else { return };
+    let user = Fact::Identity(ctx.subject(Subject::User("system:anonymous".into())));
+    let e = Emit::new("entry-anonymous-binding", user).from(Fact::ApiReach);
+    ctx.emit(e.because(object, format!("/subjects/{n}"), role, "the binding gives rights to callers without a credential"));
+    let e = Emit::new("entry-apiserver-public", Fact::ApiReach).from(Fact::Internet).unless_known("api-server-public");
+    ctx.emit(e.because(object, "/metadata/name", "", "the API server may be reachable from the internet"));
+}

@@ -1,0 +1,198 @@
+//! The facts that an attacker may win.
+
+/// A service account, user or group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// Service account: namespace and name.
+    ServiceAccount(String, String),
+    /// User by name.
+    User(String),
+    /// Group by name.
+    Group(String),
+}
+
+impl Subject {
+    /// User name at the API server; `None` for a group.
+    pub fn user_name(&self) -> Option<String> {
+        match self {
+            Subject::ServiceAccount(ns, n) => Some(crate::authz::rbac::service_account_user(ns, n)),
+            Subject::User(u) => Some(u.clone()),
+            Subject::Group(_) => None,
+        }
+    }
+
+    /// Selector that names the subject.
+    pub fn selector(&self) -> String {
+        match self {
+            Subject::ServiceAccount(ns, n) => format!("sa/{ns}/{n}"),
+            Subject::User(u) => format!("user/{u}"),
+            Subject::Group(g) => format!("group/{g}"),
+        }
+    }
+
+    /// `--as` flags for kubectl.
+    pub fn impersonation(&self) -> String {
+        match self {
+            Subject::Group(g) => format!("--as=someone --as-group={g}"),
+            Subject::User(u) if u.starts_with("system:node:") => format!("--as={u} --as-group=system:nodes"),
+            s => format!("--as={}", s.user_name().unwrap_or_default()),
+        }
+    }
+}
+
+/// Part of a node's file system that is readable as root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Area {
+    /// Everything.
+    Root,
+    /// `/var/lib/kubelet` with the mounts of pods.
+    Kubelet,
+    /// The kubelet's own files without the mounts of pods.
+    KubeletOwn,
+    /// Memory of the node.
+    Memory,
+    /// Some files that hold credentials.
+    Files,
+}
+
+/// A private key of the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// Cluster certificate authority.
+    Ca,
+    /// Service account signing key.
+    ServiceAccount,
+}
+
+/// A right that a rule with several premises needs, by row and scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Create Secrets.
+    CreateSecrets,
+    /// Read Secrets by any content verb.
+    ReadSecrets,
+    /// Create service accounts.
+    CreateAccounts,
+    /// Create tokens.
+    CreateTokens,
+    /// Create persistent volumes (cluster).
+    CreateVolumes,
+    /// Create claims.
+    CreateClaims,
+    /// Read pod logs.
+    ReadLogs,
+    /// Patch or update namespaces.
+    PatchNamespaces,
+    /// Create certificate signing requests (cluster).
+    CreateCsr,
+    /// Approve requests for API client certificates (cluster; both needs in one identity).
+    ApproveCsr,
+    /// Delete or evict pods.
+    EvictPods,
+    /// nodes/proxy (cluster).
+    NodesProxy,
+    /// Create and escalate roles.
+    EscalateRoles,
+    /// Create bindings and bind roles.
+    BindRoles,
+}
+
+/// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    /// Anonymous position outside.
+    Internet,
+    /// Can connect to a pod.
+    Reach(u32),
+    /// Runs code in a container: pod and ordinal.
+    Exec(u32, u16),
+    /// Controls all running containers of a pod.
+    Pod(u32),
+    /// Every pod of a namespace, or of the cluster.
+    PodsIn(u32),
+    /// Every pod.
+    AllPods,
+    /// Can talk to the API server.
+    ApiReach,
+    /// Acts as a subject.
+    Identity(u32),
+    /// Has the rights of an identity class.
+    Class(u32),
+    /// Has the rights of a binding.
+    Grant(u32),
+    /// Holds a right in a namespace; `u32::MAX` is the whole cluster.
+    Right(Right, u32),
+    /// Holds a token: subject and audience number.
+    Token(u32, u32),
+    /// Can act as every account of a namespace.
+    AnySa(u32),
+    /// Can act as every account.
+    AllSa,
+    /// Knows a Secret.
+    Secret(u32),
+    /// Can read every Secret of a namespace.
+    AnySecret(u32),
+    /// Can mount any Secret of a namespace whose name is known.
+    Mountable(u32),
+    /// Can read every Secret.
+    AllSecrets,
+    /// Can run a pod of any admitted spec in a namespace.
+    Workload(u32),
+    /// The same everywhere.
+    AllWorkloads,
+    /// Can run a privileged pod in a namespace.
+    PrivilegedWorkload(u32),
+    /// Pod Security of a namespace is off.
+    PsaOff(u32),
+    /// Root on a node that the scheduler or the attacker picks.
+    AnyNode,
+    /// Root on any node including tainted ones, by naming it.
+    NamedNode,
+    /// Root on the node of a pod that is not bound yet.
+    NodeOf(u32),
+    /// Root on a node.
+    Node(u32),
+    /// Reads host files.
+    HostFs(u32, Area),
+    /// Reads or writes etcd.
+    Etcd,
+    /// Holds a control-plane key.
+    ControlKey(Key),
+    /// Holds a certificate for any user and group but system:masters.
+    AnyCertificate,
+    /// All rights in a namespace.
+    NamespaceAdmin(u32),
+    /// All rights everywhere.
+    ClusterAdmin,
+    /// A hint without an effect of its own.
+    Hint(u32),
+}
+
+/// Scope number for the whole cluster.
+pub const EVERYWHERE: u32 = u32::MAX;
+
+impl Fact {
+    /// Whether the fact is only bookkeeping between two steps that a reader sees.
+    pub fn internal(self) -> bool {
+        matches!(
+            self,
+            Fact::Class(_)
+                | Fact::Grant(_)
+                | Fact::Right(..)
+                | Fact::ApiReach
+                | Fact::AnySa(_)
+                | Fact::AllSa
+                | Fact::AnySecret(_)
+                | Fact::AllSecrets
+                | Fact::Mountable(_)
+                | Fact::PodsIn(_)
+                | Fact::AllPods
+                | Fact::Pod(_)
+                | Fact::AllWorkloads
+                | Fact::AnyNode
+                | Fact::NamedNode
+                | Fact::Reach(_)
+                | Fact::Token(..)
+        )
+    }
+}

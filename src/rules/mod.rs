@@ -1,0 +1,87 @@
+//! Techniques: each asks the engines and emits rule instances.
+
+pub mod combos;
+pub mod container;
+pub mod ctx;
+pub mod entry;
+pub mod fact;
+pub mod grants;
+pub mod node;
+pub mod rows;
+pub mod scopes;
+pub mod table;
+pub mod technique;
+
+use crate::authz::Authorizer;
+use crate::graph::{FactId, Graph, Interner};
+use crate::model::Cluster;
+use ctx::Ctx;
+use fact::{Fact, Subject};
+
+/// The attack graph of a cluster, with the meaning of its numbers.
+#[derive(Debug)]
+pub struct Attack {
+    /// Facts and instances.
+    pub graph: Graph,
+    /// Facts by number.
+    pub facts: Interner<Fact>,
+    /// Subjects by number.
+    pub subjects: Interner<Subject>,
+    /// Namespaces by number.
+    pub namespaces: Vec<String>,
+    /// Audiences by number.
+    pub audiences: Interner<String>,
+    /// Bindings by number: the object and what it says.
+    pub grants: Vec<crate::model::Obj>,
+}
+
+impl Attack {
+    /// Number of a fact that some rule mentions.
+    pub fn id(&self, fact: Fact) -> Option<FactId> {
+        self.facts.find(&fact).map(FactId)
+    }
+
+    /// The fact of a number.
+    pub fn fact(&self, id: FactId) -> Option<Fact> {
+        self.facts.get(id.0).copied()
+    }
+}
+
+/// Builds the attack graph.
+pub fn build(cluster: &Cluster) -> Attack {
+    let authz = Authorizer::new(cluster);
+    let mut ctx = Ctx::new(cluster, &authz);
+    ctx.fact(Fact::Internet);
+    ctx.fact(Fact::ClusterAdmin);
+    ctx.fact(Fact::ApiReach);
+    let classes = grants::emit(&mut ctx);
+    combos::emit(&mut ctx, &classes);
+    scopes::emit(&mut ctx);
+    container::emit(&mut ctx);
+    node::emit(&mut ctx);
+    entry::emit(&mut ctx);
+    // Every object that a question may name has a fact, whether or not a rule mentions it.
+    for i in 0..cluster.objects.pods.len() as u32 {
+        ctx.fact(Fact::Pod(i));
+        let ordinals: Vec<u16> = cluster.objects.pods.get(i as usize).map(|p| p.running_containers().map(|c| c.ordinal).collect()).unwrap_or_default();
+        for c in ordinals {
+            ctx.fact(Fact::Exec(i, c));
+        }
+    }
+    (0..cluster.objects.secrets.len() as u32).for_each(|i| {
+        ctx.fact(Fact::Secret(i));
+    });
+    (0..cluster.objects.nodes.len() as u32).for_each(|i| {
+        ctx.fact(Fact::Node(i));
+    });
+    let grants = authz.grants().iter().map(|g| g.object).collect();
+    let count = ctx.facts.values().len();
+    Attack {
+        graph: ctx.builder.finish(count),
+        facts: ctx.facts,
+        subjects: ctx.subjects,
+        namespaces: ctx.namespaces,
+        audiences: ctx.audiences,
+        grants,
+    }
+}

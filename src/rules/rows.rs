@@ -1,0 +1,210 @@
+//! RBAC-shaped techniques as rows: which verb on which resource gives what.
+
+use super::fact::Right;
+use crate::authz::rbac::{matches, resource_matches};
+use crate::model::rbac::PolicyRule;
+use crate::model::{Kind, Version};
+
+/// One right that a technique needs: any of the verbs on the resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// Verbs, any of them.
+    pub verbs: &'static [&'static str],
+    /// API group.
+    pub group: &'static str,
+    /// Resource.
+    pub resource: &'static str,
+    /// Subresource, empty for none.
+    pub sub: &'static str,
+    /// Whether the resource lives outside namespaces.
+    pub cluster_scoped: bool,
+}
+
+/// Which objects a rule covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Names {
+    /// Every object.
+    All,
+    /// These names only.
+    Some(Vec<String>),
+}
+
+impl Need {
+    /// `pods/exec` or `secrets`, with the group when it is not core.
+    pub fn label(&self) -> String {
+        let r = if self.sub.is_empty() { self.resource.to_owned() } else { format!("{}/{}", self.resource, self.sub) };
+        if self.group.is_empty() { r } else { format!("{r}.{}", self.group) }
+    }
+
+    /// The first verb that a rule grants for this need, and for which objects.
+    ///
+    /// Requests without a name (create, bare list, watch, deletecollection) match `resourceNames` only through an
+    /// empty entry; list and watch by name work with the field selector `metadata.name`.
+    pub fn held_by(&self, rule: &PolicyRule) -> Option<(&'static str, Names)> {
+        if !matches(&rule.api_groups, self.group) || !resource_matches(&rule.resources, self.resource, self.sub) {
+            return None;
+        }
+        for verb in self.verbs {
+            if !matches(&rule.verbs, verb) {
+                continue;
+            }
+            if rule.resource_names.is_empty() {
+                return Some((verb, Names::All));
+            }
+            let empty = rule.resource_names.iter().any(String::is_empty);
+            let named: Vec<String> = rule.resource_names.iter().filter(|n| !n.is_empty()).cloned().collect();
+            match *verb {
+                // Subresource creates (exec, token, eviction) carry the name of their parent.
+                "create" if self.sub.is_empty() => {
+                    if empty {
+                        return Some((verb, Names::All));
+                    }
+                }
+                "deletecollection" => {
+                    if empty {
+                        return Some((verb, Names::All));
+                    }
+                }
+                "list" | "watch" if empty => return Some((verb, Names::All)),
+                _ if !named.is_empty() => return Some((verb, Names::Some(named))),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// What a row gives in its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Content of Secrets.
+    Secrets,
+    /// Acting as service accounts.
+    Accounts,
+    /// Acting as users; resolved elsewhere.
+    Users,
+    /// Code in running pods.
+    Pods,
+    /// Code in the pods of nodes; names are nodes.
+    NodePods,
+    /// A pod of chosen spec; with the controller kind whose objects `resourceNames` may name.
+    Workload(Option<Kind>),
+    /// A right that needs another premise.
+    Right(Right),
+    /// A finding without an effect.
+    Hint,
+}
+
+/// A technique that one rule satisfies.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Technique id.
+    pub technique: &'static str,
+    /// Alternatives, any of them.
+    pub needs: &'static [Need],
+    /// What follows.
+    pub target: Target,
+    /// Cost tier.
+    pub tier: u8,
+    /// Evidence phrase.
+    pub why: &'static str,
+    /// First server version.
+    pub since: Option<Version>,
+    /// Last server version.
+    pub until: Option<Version>,
+}
+
+const fn need(verbs: &'static [&'static str], group: &'static str, resource: &'static str, sub: &'static str) -> Need {
+    Need { verbs, group, resource, sub, cluster_scoped: false }
+}
+
+const fn cluster(verbs: &'static [&'static str], group: &'static str, resource: &'static str, sub: &'static str) -> Need {
+    Need { verbs, group, resource, sub, cluster_scoped: true }
+}
+
+const fn row(technique: &'static str, needs: &'static [Need], target: Target, tier: u8, why: &'static str) -> Row {
+    Row { technique, needs, target, tier, why, since: None, until: None }
+}
+
+const CHANGE: &[&str] = &["patch", "update"];
+const LAST_GET: Version = Version { major: 1, minor: 34, patch: u32::MAX };
+
+/// Techniques that one rule of one role satisfies.
+pub const SINGLE: &[Row] = &[
+    row("secret-get", &[need(&["get"], "", "secrets", "")], Target::Secrets, 1, "the rule allows reading Secrets"),
+    row("secret-list", &[need(&["list"], "", "secrets", "")], Target::Secrets, 1, "a list returns every Secret with its content"),
+    row("secret-watch", &[need(&["watch"], "", "secrets", "")], Target::Secrets, 1, "a watch streams every Secret with its content"),
+    row("secret-patch", &[need(&["patch"], "", "secrets", "")], Target::Secrets, 2, "an empty patch returns the whole Secret"),
+    row("secret-delete-dryrun", &[need(&["delete"], "", "secrets", "")], Target::Secrets, 3, "a dry-run delete returns the Secret"),
+    row("secret-deletecollection-dryrun", &[need(&["deletecollection"], "", "secrets", "")], Target::Secrets, 3,
+        "a dry-run deletecollection returns the Secrets"),
+    row("configmap-read-creds", &[need(&["get", "list", "watch", "patch", "delete", "deletecollection"], "", "configmaps", "")],
+        Target::Hint, 1, "ConfigMaps sometimes hold credentials"),
+    row("sa-tokenrequest", &[need(&["create"], "", "serviceaccounts", "token")], Target::Accounts, 1,
+        "the rule allows issuing tokens of service accounts"),
+    row("imp-serviceaccount", &[need(&["impersonate"], "", "serviceaccounts", "")], Target::Accounts, 1,
+        "the rule allows impersonating service accounts"),
+    row("create-pod", &[need(&["create"], "", "pods", "")], Target::Workload(None), 2, "the rule allows creating pods"),
+    row("create-deployment", &[need(&["create"], "apps", "deployments", "")], Target::Workload(None), 3, "a Deployment makes pods of any spec"),
+    row("create-daemonset", &[need(&["create"], "apps", "daemonsets", "")], Target::Workload(None), 3, "a DaemonSet makes pods of any spec"),
+    row("create-statefulset", &[need(&["create"], "apps", "statefulsets", "")], Target::Workload(None), 3, "a StatefulSet makes pods of any spec"),
+    row("create-replicaset", &[need(&["create"], "apps", "replicasets", "")], Target::Workload(None), 3, "a ReplicaSet makes pods of any spec"),
+    row("create-replicationcontroller", &[need(&["create"], "", "replicationcontrollers", "")], Target::Workload(None), 3,
+        "a ReplicationController makes pods of any spec"),
+    row("create-job", &[need(&["create"], "batch", "jobs", "")], Target::Workload(None), 3, "a Job makes pods of any spec"),
+    row("create-cronjob", &[need(&["create"], "batch", "cronjobs", "")], Target::Workload(None), 3, "a CronJob makes pods of any spec"),
+    row("patch-deployment", &[need(CHANGE, "apps", "deployments", "")], Target::Workload(Some(Kind::Deployment)), 4,
+        "the pod template can be replaced"),
+    row("patch-daemonset", &[need(CHANGE, "apps", "daemonsets", "")], Target::Workload(Some(Kind::DaemonSet)), 4,
+        "the pod template can be replaced"),
+    row("patch-statefulset", &[need(CHANGE, "apps", "statefulsets", "")], Target::Workload(Some(Kind::StatefulSet)), 4,
+        "the pod template can be replaced"),
+    row("patch-replicaset", &[need(CHANGE, "apps", "replicasets", "")], Target::Workload(Some(Kind::ReplicaSet)), 4,
+        "the pod template can be replaced"),
+    row("patch-replicationcontroller", &[need(CHANGE, "", "replicationcontrollers", "")],
+        Target::Workload(Some(Kind::ReplicationController)), 4, "the pod template can be replaced"),
+    row("patch-cronjob", &[need(CHANGE, "batch", "cronjobs", "")], Target::Workload(Some(Kind::CronJob)), 4,
+        "the pod template can be replaced"),
+    row("pods-exec-create", &[need(&["create"], "", "pods", "exec")], Target::Pods, 1, "the rule allows exec into running pods"),
+    Row { until: Some(LAST_GET),
+        ..row("pods-exec-get", &[need(&["get"], "", "pods", "exec")], Target::Pods, 1, "up to 1.34 a websocket GET is enough for exec") },
+    row("patch-pod-image", &[need(CHANGE, "", "pods", "")], Target::Pods, 3, "the image of a running container can be replaced"),
+    row("ephemeral-exec", &[need(CHANGE, "", "pods", "ephemeralcontainers")], Target::Pods, 2, "an ephemeral container joins the running pod"),
+    row("nodes-proxy-exec", &[cluster(&["get", "create"], "", "nodes", "proxy")], Target::NodePods, 1,
+        "the API server proxies to the kubelet, which runs commands in its pods"),
+    row("secret-mint-sa-token", &[need(&["create"], "", "secrets", "")], Target::Right(Right::CreateSecrets), 1, "the rule allows creating Secrets"),
+    row("secret-mint-sa-token", &[need(&["get", "list", "watch", "patch", "delete"], "", "secrets", "")],
+        Target::Right(Right::ReadSecrets), 1, "the rule returns the content of Secrets"),
+    row("dangling-sa-create", &[need(&["create"], "", "serviceaccounts", "")], Target::Right(Right::CreateAccounts), 1,
+        "the rule allows creating service accounts"),
+    row("dangling-sa-create", &[need(&["create"], "", "serviceaccounts", "token")], Target::Right(Right::CreateTokens), 1,
+        "the rule allows issuing tokens"),
+    row("pv-hostpath", &[cluster(&["create"], "", "persistentvolumes", "")], Target::Right(Right::CreateVolumes), 1,
+        "the rule allows creating persistent volumes"),
+    row("pv-hostpath", &[need(&["create"], "", "persistentvolumeclaims", "")], Target::Right(Right::CreateClaims), 1,
+        "the rule allows creating claims"),
+    row("hp-var-log-symlink", &[need(&["get"], "", "pods", "log")], Target::Right(Right::ReadLogs), 1, "the rule allows reading pod logs"),
+    row("ns-label-psa", &[need(CHANGE, "", "namespaces", "")], Target::Right(Right::PatchNamespaces), 1,
+        "the rule allows changing the labels of the namespace"),
+    row("csr-apiserver-client", &[cluster(&["create"], "certificates.k8s.io", "certificatesigningrequests", "")],
+        Target::Right(Right::CreateCsr), 1, "the rule allows filing certificate requests"),
+    row("evict-and-attract", &[need(&["delete"], "", "pods", ""), need(&["create"], "", "pods", "eviction")],
+        Target::Right(Right::EvictPods), 1, "the rule allows removing pods"),
+    row("kubelet-api-exec", &[cluster(&["get", "create"], "", "nodes", "proxy")], Target::Right(Right::NodesProxy), 1,
+        "the kubelet accepts this right for exec"),
+];
+
+/// A rule in one line, `get,list secrets [db]`.
+pub fn describe(rule: &PolicyRule) -> String {
+    if !rule.non_resource_urls.is_empty() {
+        return format!("{} {}", rule.verbs.join(","), rule.non_resource_urls.join(","));
+    }
+    let groups: Vec<&str> = rule.api_groups.iter().map(|g| if g.is_empty() { "core" } else { g.as_str() }).collect();
+    let names = if rule.resource_names.is_empty() { String::new() } else { format!(" [{}]", rule.resource_names.join(",")) };
+    format!("{} on {} in {}{names}", rule.verbs.join(","), shorten(&rule.resources), shorten(&groups))
+}
+
+fn shorten<S: AsRef<str>>(list: &[S]) -> String {
+    let shown: Vec<&str> = list.iter().take(6).map(AsRef::as_ref).collect();
+    if list.len() > 6 { format!("{} and {} more", shown.join(","), list.len() - 6) } else { shown.join(",") }
+}
