@@ -9,6 +9,8 @@ pub mod cli;
 pub mod graph;
 pub mod model;
 pub mod netpol;
+pub mod query;
+pub mod report;
 pub mod rules;
 pub mod search;
 pub mod snapshot;

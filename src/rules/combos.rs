@@ -48,12 +48,23 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
     for (k, class) in classes.iter().enumerate() {
         let k = k as u32;
         let scopes = scopes(ctx, class);
-        impersonation(ctx, k, class);
-        csr(ctx, k, class);
+        if class_has(ctx, class, &["impersonate"], "") {
+            impersonation(ctx, k, class);
+        }
+        if class_has(ctx, class, &["approve"], "") {
+            csr(ctx, k, class);
+        }
+        let escalating = class_has(ctx, class, &["bind", "escalate"], "");
+        let named = class.all.iter().filter_map(|g| ctx.authz.grant(*g)?.role).flat_map(|(_, r)| &r.rules)
+            .any(|r| !r.resource_names.is_empty() && r.verbs.iter().any(|v| v == "create" || v == "*"));
         for scope in &scopes {
-            bindings(ctx, k, class, scope);
-            roles(ctx, k, class, scope);
-            named_create(ctx, k, class, scope);
+            if escalating {
+                bindings(ctx, k, class, scope);
+                roles(ctx, k, class, scope);
+            }
+            if named {
+                named_create(ctx, k, class, scope);
+            }
         }
     }
     two_identities(ctx);

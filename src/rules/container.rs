@@ -54,7 +54,11 @@ fn api_reach(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, exec: Fact) {
     let policy = if pod.spec.host_network { None } else { crate::netpol::egress_policy(ctx.cluster, pod) };
     let mut e = Emit::scope(Fact::ApiReach).from(exec);
     e = match policy {
-        None => e.because(o, "/metadata/namespace", pod.metadata.namespace.clone(), "no policy limits what the pod may connect to"),
+        None => {
+            let unread = !ctx.cluster.was_read(Kind::NetworkPolicy) && !pod.spec.host_network;
+            e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned()))
+                .because(o, "/metadata/namespace", pod.metadata.namespace.clone(), "no policy limits what the pod may connect to")
+        }
         Some(p) => {
             let name = ctx.meta(p).map(crate::model::meta::Meta::path).unwrap_or_default();
             e.unless_known(format!("netpol-allows:{name}")).because(p, "/spec/egress", name, "limits what the pod may connect to")

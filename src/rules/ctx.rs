@@ -45,6 +45,10 @@ pub struct Ctx<'c> {
     namespace_index: FxHashMap<String, u32>,
     /// Audiences of tokens.
     pub audiences: Interner<String>,
+    /// Pods of each node that has an object, by node number.
+    pub pods_of_node: Vec<Vec<u32>>,
+    /// The static API server pod of each node, if any.
+    pub api_servers: Vec<Option<Obj>>,
     /// Objects by name, for rules with resourceNames.
     pub by_name: BTreeMap<(Kind, String), Vec<u32>>,
 }
@@ -139,7 +143,23 @@ impl<'c> Ctx<'c> {
                 }
             }
         }
+        let mut pods_of_node = vec![Vec::new(); cluster.objects.nodes.len()];
+        let mut api_servers = vec![None; cluster.objects.nodes.len()];
+        for (i, p) in cluster.objects.pods.iter().enumerate() {
+            let Some(n) = cluster.find(Kind::Node, "", &p.spec.node_name) else { continue };
+            if let Some(list) = pods_of_node.get_mut(n as usize) {
+                list.push(i as u32);
+            }
+            let server = p.metadata.namespace == "kube-system"
+                && (p.metadata.name.starts_with("kube-apiserver-")
+                    || p.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver"));
+            if server && let Some(slot) = api_servers.get_mut(n as usize) {
+                *slot = Some(Obj { kind: Kind::Pod, index: i as u32 });
+            }
+        }
         Ctx {
+            pods_of_node,
+            api_servers,
             cluster,
             authz,
             builder: Builder::default(),

@@ -40,8 +40,11 @@ fn backends(ctx: &Ctx<'_>, s: &Service) -> Vec<u32> {
     if s.spec.selector.is_empty() {
         return Vec::new();
     }
-    ctx.cluster.objects.pods.iter().enumerate()
-        .filter(|(_, p)| p.metadata.namespace == s.metadata.namespace && !p.finished())
+    let pods = &ctx.cluster.objects.pods;
+    let start = pods.partition_point(|p| p.metadata.namespace < s.metadata.namespace);
+    pods.iter().enumerate().skip(start)
+        .take_while(|(_, p)| p.metadata.namespace == s.metadata.namespace)
+        .filter(|(_, p)| !p.finished())
         .filter(|(_, p)| s.spec.selector.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v)))
         .map(|(i, _)| i as u32)
         .collect()

@@ -200,7 +200,7 @@ fn single_rows(ctx: &mut Ctx<'_>, id: GrantId) {
 #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
 fn conclude(ctx: &mut Ctx<'_>, row: &Row, id: GrantId, scope: u32, names: &Names, role: Obj, pointer: &str, value: &str) {
     let grant = Fact::Grant(id.0);
-    let mut put = |ctx: &mut Ctx<'_>, f: Fact, extra: Option<Obj>| {
+    let put = |ctx: &mut Ctx<'_>, f: Fact, extra: Option<Obj>| {
         let mut e = Emit::new(row.technique, f).from(grant).tier(row.tier).because(role, pointer, value, row.why);
         if let Some(o) = extra {
             let name = ctx.meta(o).map(|m| m.name.clone()).unwrap_or_default();

@@ -12,12 +12,7 @@ pub fn is_control_plane(ctx: &Ctx<'_>, node: u32) -> bool {
 }
 
 fn api_server_pod(ctx: &Ctx<'_>, node: u32) -> Option<Obj> {
-    let name = &ctx.cluster.objects.nodes.get(node as usize)?.metadata.name;
-    ctx.cluster.objects.pods.iter().position(|p| {
-        p.spec.node_name == *name
-            && p.metadata.namespace == "kube-system"
-            && (p.metadata.name.starts_with("kube-apiserver-") || p.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver"))
-    }).map(|i| Obj { kind: Kind::Pod, index: i as u32 })
+    ctx.api_servers.get(node as usize).copied().flatten()
 }
 
 /// Emits what follows from nodes.
@@ -80,10 +75,15 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
     // From 1.33 on the node gets tokens only for audiences that its pods use.
     let limited = ctx.cluster.version >= Version::minor(33);
     for (ns, account) in &objects.accounts {
-        let holder = ctx.cluster.objects.pods.iter().enumerate().find(|(_, p)| {
-            p.spec.node_name == name && p.metadata.namespace == *ns && p.account() == account && !p.is_mirror() && !p.finished()
-                && (!limited || p.spec.volumes.iter().flat_map(|v| &v.projected).flat_map(|p| &p.sources).any(|s| s.service_account_token.as_ref().is_some_and(|t| t.audience.is_empty())))
-        }).map(|(i, _)| Obj { kind: Kind::Pod, index: i as u32 });
+        let api_token = |p: &crate::model::pod::Pod| {
+            p.spec.volumes.iter().flat_map(|v| &v.projected).flat_map(|p| &p.sources)
+                .any(|s| s.service_account_token.as_ref().is_some_and(|t| t.audience.is_empty()))
+        };
+        let holder = ctx.pods_of_node.get(node as usize).into_iter().flatten().copied().find(|i| {
+            ctx.cluster.objects.pods.get(*i as usize).is_some_and(|p| {
+                p.metadata.namespace == *ns && p.account() == account && !p.is_mirror() && !p.finished() && (!limited || api_token(p))
+            })
+        }).map(|index| Obj { kind: Kind::Pod, index });
         let Some(pod) = holder else { continue };
         let identity = ctx.account(ns, account);
         let e = Emit::new("node-id-sa-token", identity).from(user).from(Fact::ApiReach);

@@ -1,0 +1,3 @@
+//! Questions: the selector language, and presets.
+
+pub mod selector;

@@ -1,0 +1,355 @@
+//! Every source against every target, worst first, with sources of the same tail in one row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::answer::{self, Missing, Question, Verdict};
+use super::name;
+use super::step::{self, Step};
+use crate::graph::FactId;
+use crate::model::Cluster;
+use crate::query::selector::Selection;
+use crate::rules::Attack;
+use crate::rules::ctx::unpack;
+use crate::rules::fact::Fact;
+use crate::search::closure::{Condensed, LANES};
+use crate::search::proof::{Prover, Ranking};
+use crate::search::{Lane, Settings};
+
+/// How bad a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Exit code 11.
+    Low,
+    /// Exit code 12.
+    Medium,
+    /// Exit code 13.
+    High,
+    /// Exit code 14.
+    Critical,
+}
+
+/// One row: sources that reach a target over the same tail.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Severity.
+    pub severity: Severity,
+    /// Yes or unknown.
+    pub answer: Verdict,
+    /// Sources as workloads, `deploy/ns/name`.
+    pub from: Vec<String>,
+    /// Number of sources (pods, or 1 for the internet).
+    pub count: usize,
+    /// What is reached: `cluster-admin`, `node/*`, `secret/ns/*`.
+    pub to: String,
+    /// Members of the target that are reached.
+    pub targets: Vec<String>,
+    /// Proof from the first source.
+    pub steps: Vec<Step>,
+    /// What makes it unknown.
+    pub unknown_because: Vec<Missing>,
+    /// Workloads that are platform by design.
+    pub platform: bool,
+}
+
+/// The whole result.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Analysis {
+    /// Rows, worst first.
+    pub paths: Vec<Row>,
+    /// Pods asked.
+    pub pods: usize,
+    /// Pods with a path to cluster-admin, a node, or a Secret of another namespace.
+    pub pods_with_path: [usize; 3],
+    /// Workloads that the internet reaches.
+    pub internet_workloads: usize,
+    /// Objects whose removal breaks most paths, with how many pods lose one.
+    pub choke_points: Vec<(String, usize)>,
+}
+
+/// Workloads that need node access to do their work.
+const PLATFORM: [&str; 40] = [
+    "kube-proxy", "calico-node", "calico-typha", "calico-kube-controllers", "aws-node", "cilium", "antrea-agent", "antrea-controller", "weave-net", "kube-flannel", "canal",
+    "kindnet", "ovnkube", "multus", "ebs-csi", "efs-csi", "csi-", "longhorn", "rook-ceph", "nvidia-device-plugin", "device-plugin",
+    "node-local-dns", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "istio-cni", "linkerd-cni", "node-problem-detector",
+    "speaker", "local-path-provisioner", "kube-router", "azure-cni", "gke-", "secrets-store-csi", "tigera", "engine-image", "instance-manager", "node-exporter", "snapshot-controller",
+];
+
+fn is_platform(name: &str, namespace: &str) -> bool {
+    PLATFORM.iter().any(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
+        || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
+}
+
+struct Source {
+    pods: Vec<u32>,
+    starts: Vec<FactId>,
+    internet: bool,
+    own: BTreeSet<FactId>,
+}
+
+/// Analyzes all sources against all targets.
+pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Analysis {
+    let settings = question.settings(attack);
+    let sources = classes(attack, cluster, from);
+    let mut rows: BTreeMap<(String, String, Vec<(String, String)>), Row> = BTreeMap::new();
+    let masks = [settings.mask(&attack.graph, Lane::Must), settings.mask(&attack.graph, Lane::May)];
+    let condensed = [Condensed::new(&attack.graph, &masks[0]), Condensed::new(&attack.graph, &masks[1])];
+    let mut analysis = Analysis { paths: Vec::new(), pods: 0, pods_with_path: [0; 3], internet_workloads: 0, choke_points: Vec::new() };
+    let ranking = if question.shortest { Ranking::Hops } else { Ranking::Cost };
+    let mut prover = Prover::new(&attack.graph, &settings, ranking);
+    let admin = to.facts.iter().copied().find(|f| attack.fact(*f) == Some(Fact::ClusterAdmin));
+    for chunk in sources.chunks(LANES) {
+        let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
+        let lanes = [condensed[0].close(&starts), condensed[1].close(&starts)];
+        for (lane, source) in chunk.iter().enumerate() {
+            analysis.pods += source.pods.len();
+            let mut groups: BTreeMap<(u8, String), (Verdict, Vec<FactId>)> = BTreeMap::new();
+            let holds = |f: FactId| {
+                if lanes[0].holds(f, lane) { Some(Verdict::Yes) } else if lanes[1].holds(f, lane) { Some(Verdict::Unknown) } else { None }
+            };
+            let admin_verdict = admin.and_then(holds);
+            if let Some(v) = admin_verdict {
+                groups.insert((0, "cluster-admin".into()), (v, admin.into_iter().collect()));
+            }
+            if admin_verdict != Some(Verdict::Yes) {
+                for f in &to.facts {
+                    let Some(v) = holds(*f) else { continue };
+                    if source.own.contains(f) || (v == Verdict::Unknown && admin_verdict.is_some()) {
+                        continue;
+                    }
+                    let key = match attack.fact(*f) {
+                        Some(Fact::Node(_) | Fact::NodeOf(_) | Fact::AnyNode) => (1, "node/*".to_owned()),
+                        Some(Fact::Secret(s)) => (2, format!("secret/{}/*", cluster.objects.secrets.get(s as usize).map(|x| x.metadata.namespace.clone()).unwrap_or_default())),
+                        Some(Fact::ClusterAdmin) | None => continue,
+                        Some(x) => (3, name::selector(attack, cluster, x)),
+                    };
+                    let entry = groups.entry(key).or_insert((v, Vec::new()));
+                    if v == Verdict::Yes && entry.0 == Verdict::Unknown {
+                        *entry = (v, Vec::new());
+                    }
+                    if entry.0 == v {
+                        entry.1.push(*f);
+                    }
+                }
+            }
+            let namespaces: BTreeSet<&str> = source.pods.iter().filter_map(|p| cluster.objects.pods.get(*p as usize)).map(|p| p.metadata.namespace.as_str()).collect();
+            let mut flags = [false; 3];
+            for ((rank, label), (verdict, targets)) in &groups {
+                let foreign = label.strip_prefix("secret/").and_then(|r| r.strip_suffix("/*")).is_some_and(|ns| !namespaces.contains(ns));
+                if *verdict == Verdict::Yes {
+                    flags[0] |= *rank == 0;
+                    flags[1] |= *rank <= 1;
+                    flags[2] |= *rank == 0 || (*rank == 2 && foreign);
+                }
+                let mask = if *verdict == Verdict::Yes { &masks[0] } else { &masks[1] };
+                let wanted: BTreeSet<FactId> = targets.iter().copied().collect();
+                let Some(proof) = prover.prove(mask, &BTreeSet::new(), &source.starts, &|f| wanted.contains(&f)) else { continue };
+                let steps = step::steps(attack, cluster, &settings, &proof);
+                add_row(&mut rows, attack, cluster, source, *verdict, label, targets, steps, foreign);
+            }
+            for (slot, flag) in analysis.pods_with_path.iter_mut().zip(flags) {
+                if flag {
+                    *slot += source.pods.len();
+                }
+            }
+        }
+    }
+    let mut paths: Vec<Row> = rows.into_values().collect();
+    for r in &mut paths {
+        r.from.sort();
+        r.from.dedup();
+        r.targets.sort();
+        r.targets.dedup();
+    }
+    paths.sort_by(|a, b| {
+        (a.answer == Verdict::Unknown).cmp(&(b.answer == Verdict::Unknown))
+            .then(b.severity.cmp(&a.severity))
+            .then(b.count.cmp(&a.count))
+            .then(a.from.cmp(&b.from))
+            .then(a.to.cmp(&b.to))
+    });
+    analysis.internet_workloads = internet_workloads(attack, cluster, &masks[0]);
+    analysis.choke_points = choke_points(attack, cluster, &settings, &sources, &paths, admin);
+    analysis.paths = paths;
+    analysis
+}
+
+/// Groups pods whose containers have the same ways out.
+fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> {
+    let mut map: BTreeMap<Vec<(u16, FactId, Vec<u32>, Vec<u32>, Vec<FactId>)>, Source> = BTreeMap::new();
+    let mut out = Vec::new();
+    for f in &from.facts {
+        let Some(Fact::Pod(p)) = attack.fact(*f) else {
+            out.push(Source { pods: Vec::new(), starts: answer::starts(attack, cluster, *f), internet: attack.fact(*f) == Some(Fact::Internet), own: BTreeSet::new() });
+            continue;
+        };
+        let starts = answer::starts(attack, cluster, *f);
+        if starts.is_empty() {
+            continue;
+        }
+        let mut signature = Vec::new();
+        let mut own = BTreeSet::new();
+        for s in &starts {
+            for i in attack.graph.using(*s) {
+                let Some(x) = attack.graph.instances.get(*i as usize) else { continue };
+                if matches!(attack.fact(x.conclusion), Some(Fact::Exec(q, _) | Fact::Pod(q)) if q == p) {
+                    continue;
+                }
+                if matches!(attack.fact(x.conclusion), Some(Fact::Secret(_))) {
+                    own.insert(x.conclusion);
+                }
+                let others = x.premises.iter().copied().filter(|q| !starts.contains(q)).collect();
+                signature.push((x.technique, x.conclusion, x.unknowns.to_vec(), x.assumptions.to_vec(), others));
+            }
+        }
+        signature.sort();
+        signature.dedup();
+        let ns = cluster.objects.pods.get(p as usize).map(|x| x.metadata.namespace.clone()).unwrap_or_default();
+        // The namespace decides which Secrets are foreign.
+        let marker = attack.namespaces.iter().position(|n| *n == ns).unwrap_or(0) as u32;
+        signature.push((u16::MAX, FactId(u32::MAX), vec![marker], Vec::new(), Vec::new()));
+        map.entry(signature).or_insert_with(|| Source { pods: Vec::new(), starts, internet: false, own }).pods.push(p);
+    }
+    out.extend(map.into_values());
+    out
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call site")]
+fn add_row(
+    rows: &mut BTreeMap<(String, String, Vec<(String, String)>), Row>,
+    attack: &Attack,
+    cluster: &Cluster,
+    source: &Source,
+    verdict: Verdict,
+    label: &str,
+    targets: &[FactId],
+    steps: Vec<Step>,
+    foreign: bool,
+) {
+    let mut owners: BTreeMap<String, bool> = BTreeMap::new();
+    for p in &source.pods {
+        if let Some(pod) = cluster.objects.pods.get(*p as usize) {
+            let (kind, owner) = pod.owner(cluster);
+            owners.insert(format!("{}/{}/{owner}", short_kind(&kind), pod.metadata.namespace), is_platform(&owner, &pod.metadata.namespace));
+        }
+    }
+    if source.internet {
+        owners.insert("internet".into(), false);
+    } else if source.pods.is_empty() {
+        owners.insert(source.starts.first().and_then(|f| attack.fact(*f)).map(|f| name::selector(attack, cluster, f)).unwrap_or_default(), false);
+    }
+    let platform = !owners.is_empty() && owners.values().all(|p| *p);
+    let mut severity = match label {
+        "cluster-admin" => Severity::Critical,
+        "node/*" | "secret/kube-system/*" => Severity::High,
+        _ if foreign => Severity::Medium,
+        _ => Severity::Low,
+    };
+    if source.internet {
+        severity = shift(severity, true);
+    }
+    if verdict == Verdict::Unknown {
+        severity = shift(severity, false);
+    }
+    // Rows with the same steps after the first share a line; a single step counts by its technique.
+    let mut tail: Vec<(String, String)> = steps.iter().skip(1).map(|s| (s.technique.clone(), s.fact.clone())).collect();
+    if tail.is_empty() || source.internet {
+        tail = steps.iter().map(|s| (s.technique.clone(), if s.fact.contains("node/") { "node".into() } else { s.fact.clone() })).collect();
+    }
+    tail.insert(0, (steps.first().map(|s| s.technique.clone()).unwrap_or_default(), format!("{verdict:?}{platform}{}", source.internet)));
+    let unknown: BTreeSet<String> = steps.iter().flat_map(|s| s.unknown_if.iter().cloned()).collect();
+    let key = (label.to_owned(), format!("{severity:?}"), tail);
+    let row = rows.entry(key).or_insert_with(|| Row {
+        severity,
+        answer: verdict,
+        from: Vec::new(),
+        count: 0,
+        to: label.to_owned(),
+        targets: Vec::new(),
+        steps,
+        unknown_because: unknown.iter().map(|u| answer::missing(u)).collect(),
+        platform,
+    });
+    row.count += source.pods.len().max(1);
+    row.from.extend(owners.into_keys());
+    row.targets.extend(targets.iter().filter_map(|t| attack.fact(*t)).map(|f| name::selector(attack, cluster, f)));
+}
+
+fn short_kind(kind: &str) -> &str {
+    match kind {
+        "Deployment" => "deploy",
+        "DaemonSet" => "ds",
+        "StatefulSet" => "sts",
+        "Job" => "job",
+        "CronJob" => "cronjob",
+        "ReplicaSet" => "rs",
+        "Pod" => "pod",
+        other => other,
+    }
+}
+
+fn shift(s: Severity, up: bool) -> Severity {
+    match (s, up) {
+        (Severity::Critical | Severity::High, true) => Severity::Critical,
+        (Severity::Medium, true) => Severity::High,
+        (Severity::Low, true) => Severity::Medium,
+        (Severity::Critical, false) => Severity::High,
+        (Severity::High, false) => Severity::Medium,
+        (Severity::Medium | Severity::Low, false) => Severity::Low,
+    }
+}
+
+fn internet_workloads(attack: &Attack, cluster: &Cluster, mask: &[bool]) -> usize {
+    let Some(internet) = attack.id(Fact::Internet) else { return 0 };
+    let mut owners = BTreeSet::new();
+    for i in attack.graph.using(internet) {
+        let Some(x) = attack.graph.instances.get(*i as usize).filter(|_| mask.get(*i as usize).copied().unwrap_or(false)) else { continue };
+        if let Some(Fact::Reach(p)) = attack.fact(x.conclusion)
+            && let Some(pod) = cluster.objects.pods.get(p as usize)
+        {
+            let (kind, owner) = pod.owner(cluster);
+            owners.insert((pod.metadata.namespace.clone(), kind, owner));
+        }
+    }
+    owners.len()
+}
+
+/// Objects whose removal takes cluster-admin from most pods, measured by closing the graph without them.
+fn choke_points(attack: &Attack, cluster: &Cluster, settings: &Settings, sources: &[Source], rows: &[Row], admin: Option<FactId>) -> Vec<(String, usize)> {
+    let Some(admin) = admin else { return Vec::new() };
+    let mut cited: BTreeMap<u64, usize> = BTreeMap::new();
+    for r in rows.iter().filter(|r| r.answer == Verdict::Yes && r.to == "cluster-admin") {
+        let objects: BTreeSet<u64> = r.steps.iter().flat_map(|s| &s.instances)
+            .filter_map(|i| attack.graph.instances.get(*i as usize))
+            .flat_map(|x| x.evidence.iter().map(|e| e.object.0))
+            .filter(|o| unpack(crate::graph::Object(*o)).is_some_and(|o| matches!(o.kind, crate::model::Kind::ClusterRoleBinding | crate::model::Kind::RoleBinding)))
+            .collect();
+        for o in objects {
+            *cited.entry(o).or_default() += r.count;
+        }
+    }
+    let mut candidates: Vec<(usize, u64)> = cited.into_iter().map(|(o, n)| (n, o)).collect();
+    candidates.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    candidates.truncate(if sources.len() > 2000 { 3 } else { 8 });
+    let base = settings.mask(&attack.graph, Lane::Must);
+    let count = |mask: &[bool]| -> usize {
+        let condensed = Condensed::new(&attack.graph, mask);
+        sources.chunks(LANES).map(|chunk| {
+            let lanes = condensed.close(&chunk.iter().map(|s| s.starts.clone()).collect::<Vec<_>>());
+            chunk.iter().enumerate().filter(|(l, _)| lanes.holds(admin, *l)).map(|(_, s)| s.pods.len().max(usize::from(s.internet))).sum::<usize>()
+        }).sum()
+    };
+    let before = count(&base);
+    let mut out: Vec<(String, usize)> = candidates.into_iter().map(|(_, o)| {
+        let mask: Vec<bool> = base.iter().zip(&attack.graph.instances)
+            .map(|(m, x)| *m && !x.evidence.iter().any(|e| e.object.0 == o)).collect();
+        (name::object(cluster, crate::graph::Object(o)).short(), before.saturating_sub(count(&mask)))
+    }).filter(|(_, n)| *n > 0).collect();
+    out.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    out.truncate(3);
+    out
+}

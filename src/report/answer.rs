@@ -1,0 +1,277 @@
+//! Answers: yes with a proof, no with what was reached and what is missing, unknown with the datum that is missing.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::name;
+use super::step::{self, Step};
+use crate::graph::FactId;
+use crate::model::{Cluster, Kind};
+use crate::query::selector::Selection;
+use crate::rules::Attack;
+use crate::rules::container::IMAGES_RUN_AS_ROOT;
+use crate::rules::entry::EXPOSED;
+use crate::rules::fact::Fact;
+use crate::rules::technique::{SCOPE, technique};
+use crate::search::closure::closure;
+use crate::search::proof::{Prover, Ranking};
+use crate::search::{Lane, Settings};
+
+/// Yes, no, or unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Proven.
+    Yes,
+    /// Proven not to follow.
+    No,
+    /// Depends on data that is missing.
+    Unknown,
+}
+
+/// Threat model and settled unknowns of a question, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// Assumptions that are on.
+    pub assumptions: BTreeSet<String>,
+    /// `ID=yes|no`, globs allowed.
+    pub given: Vec<(String, bool)>,
+    /// Rank by hops alone.
+    pub shortest: bool,
+}
+
+impl Question {
+    /// The default threat model.
+    pub fn new() -> Self {
+        Question { assumptions: [EXPOSED, IMAGES_RUN_AS_ROOT].into_iter().map(str::to_owned).collect(), ..Question::default() }
+    }
+
+    /// Settings for a graph.
+    pub fn settings(&self, attack: &Attack) -> Settings {
+        let mut s = Settings::default();
+        for (i, a) in attack.graph.assumptions.values().iter().enumerate() {
+            if self.assumptions.contains(a) {
+                s.assumptions.push(i as u32);
+            }
+        }
+        for (i, u) in attack.graph.unknowns.values().iter().enumerate() {
+            // With the assumption on, its unknown twin needs no mention.
+            let settled = u.starts_with("image-runs-as-root:") && self.assumptions.contains(IMAGES_RUN_AS_ROOT);
+            match self.given_of(u) {
+                Some(true) => s.given_yes.push(i as u32),
+                Some(false) => s.given_no.push(i as u32),
+                None if settled => s.given_no.push(i as u32),
+                None => {}
+            }
+        }
+        s
+    }
+
+    /// How the user settled an unknown; the last match counts.
+    pub fn given_of(&self, id: &str) -> Option<bool> {
+        self.given.iter().rev().find(|(g, _)| crate::query::selector::glob(g, id)).map(|(_, v)| *v)
+    }
+
+    fn ranking(&self) -> Ranking {
+        if self.shortest { Ranking::Hops } else { Ranking::Cost }
+    }
+}
+
+/// A datum that is missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Missing {
+    /// Stable id.
+    pub id: String,
+    /// What it means.
+    pub text: String,
+    /// How to settle it.
+    pub settle: String,
+}
+
+/// A technique that lacks exactly one premise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Near {
+    /// Technique id.
+    pub technique: String,
+    /// What it would give.
+    pub would: String,
+    /// The premise that is missing.
+    pub missing: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// Verdict.
+    pub answer: Verdict,
+    /// The pair that was proven, as selectors.
+    pub from: String,
+    /// Target of the proof.
+    pub to: String,
+    /// Proofs, best first; empty for a no.
+    pub proofs: Vec<Vec<Step>>,
+    /// What makes it unknown.
+    pub unknown_because: Vec<Missing>,
+    /// Facts reached, for a no.
+    pub reached: Vec<String>,
+    /// Techniques that lack one premise, for a no.
+    pub nearest: Vec<Near>,
+}
+
+/// Facts that a start gives: a pod stands for its running containers, an identity holds its credential and reaches the API.
+pub fn starts(attack: &Attack, cluster: &Cluster, fact: FactId) -> Vec<FactId> {
+    let mut out = vec![fact];
+    match attack.fact(fact) {
+        Some(Fact::Pod(p)) => {
+            out.clear();
+            if let Some(pod) = cluster.objects.pods.get(p as usize) {
+                out.extend(pod.running_containers().filter_map(|c| attack.id(Fact::Exec(p, c.ordinal))));
+            }
+        }
+        Some(Fact::Identity(_)) => out.extend(attack.id(Fact::ApiReach)),
+        _ => {}
+    }
+    out
+}
+
+/// Answers whether any member of `from` reaches any member of `to`.
+pub fn ask(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection, paths: usize) -> Answer {
+    let settings = question.settings(attack);
+    let is_target = |f: FactId| to.facts.contains(&f);
+    let mut unknown: Option<(FactId, Vec<bool>)> = None;
+    for lane in [Lane::Must, Lane::May] {
+        let mask = settings.mask(&attack.graph, lane);
+        for source in &from.facts {
+            let starts = starts(attack, cluster, *source);
+            // A start that is the target itself is reached at once.
+            let known = closure(&attack.graph, &mask, &starts);
+            let hit = to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false)) || to.facts.contains(source);
+            if !hit {
+                continue;
+            }
+            if lane == Lane::May {
+                unknown = Some((*source, mask.clone()));
+                break;
+            }
+            return proven(attack, cluster, question, &settings, Verdict::Yes, *source, &starts, &mask, &is_target, paths);
+        }
+    }
+    if let Some((source, mask)) = unknown {
+        let starts = starts(attack, cluster, source);
+        return proven(attack, cluster, question, &settings, Verdict::Unknown, source, &starts, &mask, &is_target, paths);
+    }
+    let unread = unread(cluster, question, from, to);
+    let (reached, nearest) = explain_no(attack, cluster, &settings, from, to);
+    Answer {
+        answer: if unread.is_empty() { Verdict::No } else { Verdict::Unknown },
+        from: String::new(),
+        to: String::new(),
+        proofs: Vec::new(),
+        unknown_because: unread,
+        reached,
+        nearest,
+    }
+}
+
+/// Kinds and objects that were not read and could add a path.
+pub fn unread(cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Vec<Missing> {
+    let mut kinds: BTreeSet<Kind> = cluster.unread_adding().into_iter().filter(|k| !k.info().optional).collect();
+    kinds.extend(from.unread.iter().chain(&to.unread).copied().filter(|k| !cluster.was_read(*k)));
+    let mut out: BTreeSet<Missing> = kinds.into_iter().map(|k| missing(&format!("unread:{}", k.info().kind))).collect();
+    for g in cluster.gaps.iter().filter(|g| g.id.starts_with("skipped:") || g.id.starts_with("unread-file:")) {
+        out.insert(Missing {
+            id: g.id.clone(),
+            text: format!("{} {} was skipped: {}", g.file, g.object, g.reason),
+            settle: "repair the object and run again".into(),
+        });
+    }
+    out.retain(|m| question.given_of(&m.id).is_none());
+    out.into_iter().collect()
+}
+
+/// Words for an unknown id.
+pub fn missing(id: &str) -> Missing {
+    let (what, arg) = id.split_once(':').unwrap_or((id, ""));
+    let text = match what {
+        "unread" => format!("{arg} objects were not read"),
+        "webhook-admits" => format!("whether admission webhook or policy {arg} lets the request pass"),
+        "netpol-allows" => format!("whether network policy {arg} lets the pod reach the API server"),
+        "image-setuid" => format!("whether image {arg} has a usable set-uid program"),
+        "image-runs-as-root" => format!("whether image {arg} runs as root"),
+        "lsm-confines-not" => format!("whether AppArmor or SELinux is off on {arg}"),
+        "secret-name-known" => format!("whether the attacker knows the name of secret {arg}"),
+        "load-balancer-public" => format!("whether the address of Service {arg} is public"),
+        "ingress-public" => format!("whether the address of Ingress {arg} is public"),
+        "node-ports-open" => "whether a firewall lets node ports through".into(),
+        "api-server-public" => "whether the API server is reachable from the internet".into(),
+        "kubelet-reachable" => "whether kubelets are reachable from pods".into(),
+        _ => format!("whether {}{}", what.replace('-', " "), if arg.is_empty() { String::new() } else { format!(" ({arg})") }),
+    };
+    let settle = if what == "unread" {
+        let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg, |k| k.info().resource);
+        format!("add `kubectl get {resource} -A -o json`, or say --complete")
+    } else {
+        format!("--given '{id}=yes' or --given '{id}=no'")
+    };
+    Missing { id: id.to_owned(), text, settle }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one question, many parts")]
+fn proven(attack: &Attack, cluster: &Cluster, question: &Question, settings: &Settings, verdict: Verdict, source: FactId, starts: &[FactId], mask: &[bool], is_target: &dyn Fn(FactId) -> bool, paths: usize) -> Answer {
+    let mut prover = Prover::new(&attack.graph, settings, question.ranking());
+    let proofs = prover.prove_many(mask, starts, is_target, paths.max(1));
+    let to = proofs.first().map_or(source, |p| p.target);
+    let words = |f: FactId| attack.fact(f).map(|x| name::selector(attack, cluster, x)).unwrap_or_default();
+    let steps: Vec<Vec<Step>> = proofs.iter().map(|p| step::steps(attack, cluster, settings, p)).collect();
+    let ids: BTreeSet<&String> = steps.iter().take(1).flatten().flat_map(|s| &s.unknown_if).collect();
+    Answer {
+        answer: verdict,
+        from: words(source),
+        to: words(to),
+        unknown_because: if verdict == Verdict::Unknown { ids.into_iter().map(|i| missing(i)).collect() } else { Vec::new() },
+        proofs: steps,
+        reached: Vec::new(),
+        nearest: Vec::new(),
+    }
+}
+
+/// What a no reaches, and the techniques that lack exactly one premise.
+fn explain_no(attack: &Attack, cluster: &Cluster, settings: &Settings, from: &Selection, to: &Selection) -> (Vec<String>, Vec<Near>) {
+    let mask = settings.mask(&attack.graph, Lane::May);
+    let all: Vec<FactId> = from.facts.iter().flat_map(|f| starts(attack, cluster, *f)).collect();
+    let known = closure(&attack.graph, &mask, &all);
+    let has = |f: FactId| known.get(f.0 as usize).copied().unwrap_or(false);
+    let reached: Vec<String> = known
+        .iter()
+        .enumerate()
+        .filter(|(_, k)| **k)
+        .filter_map(|(i, _)| attack.fact(FactId(i as u32)))
+        .filter(|f| !f.internal() && !matches!(f, Fact::Internet))
+        .map(|f| name::fact(attack, cluster, f))
+        .collect();
+    let mut nearest: Vec<Near> = Vec::new();
+    let mut used = BTreeSet::new();
+    // First those that would give the target itself, then those that have most of their premises.
+    for direct in [true, false] {
+        for (i, x) in attack.graph.instances.iter().enumerate() {
+            if nearest.len() == 3 {
+                return (reached, nearest);
+            }
+            let lacking: Vec<FactId> = x.premises.iter().copied().filter(|p| !has(*p)).collect();
+            let [one] = lacking.as_slice() else { continue };
+            let wanted = if direct { to.facts.contains(&x.conclusion) } else { x.premises.len() > 1 };
+            if !mask.get(i).copied().unwrap_or(false) || !wanted || has(x.conclusion) || x.technique == SCOPE || !used.insert(x.technique) {
+                continue;
+            }
+            let words = |f: FactId| attack.fact(f).map(|y| name::fact(attack, cluster, y)).unwrap_or_default();
+            nearest.push(Near {
+                technique: technique(x.technique).map(|t| t.id.to_owned()).unwrap_or_default(),
+                would: words(x.conclusion),
+                missing: words(*one),
+            });
+        }
+    }
+    (reached, nearest)
+}

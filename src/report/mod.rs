@@ -1,0 +1,9 @@
+//! A proof turned into steps that a reader can check, and answers to questions.
+
+pub mod analyze;
+pub mod answer;
+pub mod name;
+pub mod step;
+
+pub use answer::{Answer, Question, Verdict};
+pub use step::Step;

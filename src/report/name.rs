@@ -1,0 +1,127 @@
+//! Names of facts and objects, as selectors where a selector exists.
+
+use serde::Serialize;
+
+use crate::graph::Object;
+use crate::model::Cluster;
+use crate::rules::Attack;
+use crate::rules::ctx::unpack;
+use crate::rules::fact::{Area, EVERYWHERE, Fact, Key};
+
+/// An object as evidence names it.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct ObjectName {
+    /// API group, empty for core.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace, empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid, empty for manifests.
+    pub uid: String,
+}
+
+impl ObjectName {
+    /// `Kind namespace/name`.
+    pub fn short(&self) -> String {
+        if self.namespace.is_empty() { format!("{} {}", self.kind, self.name) } else { format!("{} {}/{}", self.kind, self.namespace, self.name) }
+    }
+}
+
+/// Names an object.
+pub fn object(cluster: &Cluster, o: Object) -> ObjectName {
+    let Some(o) = unpack(o) else {
+        return ObjectName { group: String::new(), version: String::new(), kind: "unknown".into(), namespace: String::new(), name: String::new(), uid: String::new() };
+    };
+    let info = o.kind.info();
+    let meta = cluster.meta(o).cloned().unwrap_or_default();
+    ObjectName {
+        group: info.group.into(),
+        version: info.version.into(),
+        kind: info.kind.into(),
+        namespace: meta.namespace,
+        name: meta.name,
+        uid: meta.uid,
+    }
+}
+
+/// `NAMESPACE/NAME` of a pod.
+pub fn pod(cluster: &Cluster, i: u32) -> String {
+    cluster.objects.pods.get(i as usize).map(|p| p.metadata.path()).unwrap_or_default()
+}
+
+/// What the attacker has won, in words.
+pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
+    let ns = |n: u32| if n == EVERYWHERE { "every namespace".to_owned() } else { attack.namespaces.get(n as usize).cloned().unwrap_or_default() };
+    let node = |n: u32| cluster.objects.nodes.get(n as usize).map(|x| x.metadata.name.clone()).unwrap_or_default();
+    let subject = |s: u32| attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default();
+    match f {
+        Fact::Internet => "is on the internet".into(),
+        Fact::Reach(p) => format!("connects to pod/{}", pod(cluster, p)),
+        Fact::Exec(p, c) => {
+            let name = cluster.objects.pods.get(p as usize)
+                .and_then(|x| x.all_containers().find(|k| k.ordinal == c).map(|k| k.container.name.clone()))
+                .unwrap_or_default();
+            format!("runs code in pod/{} container {name}", pod(cluster, p))
+        }
+        Fact::Pod(p) => format!("controls pod/{}", pod(cluster, p)),
+        Fact::PodsIn(n) => format!("controls every pod in {}", ns(n)),
+        Fact::AllPods => "controls every pod".into(),
+        Fact::ApiReach => "reaches the API server".into(),
+        Fact::Identity(s) => format!("acts as {}", subject(s)),
+        Fact::Class(_) => "is authorized".into(),
+        Fact::Grant(g) => {
+            let o = attack.grants.get(g as usize);
+            format!("has the rights of {}", o.and_then(|o| cluster.meta(*o).map(|m| format!("{} {}", o.kind.info().kind, m.path()))).unwrap_or_default())
+        }
+        Fact::Right(r, n) => format!("holds the right {r:?} in {}", ns(n)),
+        Fact::Token(s, a) => format!("holds a token of {} for audience {}", subject(s), attack.audiences.get(a).cloned().unwrap_or_default()),
+        Fact::AnySa(n) => format!("acts as every account in {}", ns(n)),
+        Fact::AllSa => "acts as every service account".into(),
+        Fact::Secret(s) => format!("knows secret/{}", cluster.objects.secrets.get(s as usize).map(|x| x.metadata.path()).unwrap_or_default()),
+        Fact::AnySecret(n) => format!("knows every secret in {}", ns(n)),
+        Fact::Mountable(n) => format!("mounts any secret in {}", ns(n)),
+        Fact::AllSecrets => "knows every secret".into(),
+        Fact::Workload(n) => format!("runs a pod of its own in {}", ns(n)),
+        Fact::AllWorkloads => "runs pods of its own anywhere".into(),
+        Fact::PrivilegedWorkload(n) => format!("runs a privileged pod in {}", ns(n)),
+        Fact::PsaOff(n) => format!("switches Pod Security off in {}", ns(n)),
+        Fact::AnyNode => "is root on some node".into(),
+        Fact::NamedNode => "is root on a node of its choice".into(),
+        Fact::NodeOf(p) => format!("is root on the node of pod/{}", pod(cluster, p)),
+        Fact::Node(n) => format!("is root on node/{}", node(n)),
+        Fact::HostFs(n, a) => {
+            let what = match a {
+                Area::Root => "every file",
+                Area::Kubelet => "the kubelet's directory with the volumes of pods",
+                Area::KubeletOwn => "the kubelet's own files",
+                Area::Memory => "memory",
+                Area::Files => "files with credentials",
+            };
+            format!("reads {what} of node/{}", node(n))
+        }
+        Fact::Etcd => "reads and writes etcd".into(),
+        Fact::ControlKey(Key::Ca) => "holds the key of the cluster CA".into(),
+        Fact::ControlKey(Key::ServiceAccount) => "holds the service account signing key".into(),
+        Fact::AnyCertificate => "gets a client certificate for any user or group".into(),
+        Fact::NamespaceAdmin(n) => format!("is admin of namespace {}", ns(n)),
+        Fact::ClusterAdmin => "is cluster-admin".into(),
+        Fact::Hint(n) => format!("reads ConfigMaps in {}", ns(n)),
+    }
+}
+
+/// The selector of a fact, or its words where no selector exists.
+pub fn selector(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
+    match f {
+        Fact::Internet => "internet".into(),
+        Fact::ClusterAdmin => "cluster-admin".into(),
+        Fact::Pod(p) | Fact::Exec(p, _) => format!("pod/{}", pod(cluster, p)),
+        Fact::Identity(s) => attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default(),
+        Fact::Secret(_) | Fact::Node(_) => fact(attack, cluster, f).rsplit(' ').next().unwrap_or_default().to_owned(),
+        _ => fact(attack, cluster, f),
+    }
+}
