@@ -6,10 +6,12 @@
 pub mod admission;
 pub mod authz;
 pub mod cli;
+pub mod collect;
 pub mod graph;
 pub mod model;
 pub mod netpol;
 pub mod query;
+pub mod render;
 pub mod report;
 pub mod rules;
 pub mod search;

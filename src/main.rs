@@ -1,1 +1,5 @@
-fn main(){}
+//! The `kpath` program: parse, run, exit code.
+
+fn main() -> std::process::ExitCode {
+    kpath::cli::main()
+}

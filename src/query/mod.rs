@@ -1,3 +1,4 @@
 //! Questions: the selector language, and presets.
 
 pub mod selector;
+pub mod presets;

@@ -1,0 +1,377 @@
+//! The subcommands.
+
+use std::collections::BTreeSet;
+use std::io::{BufReader, IsTerminal};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::source::Source;
+use super::{Failure, Format, Model, Output, print};
+use crate::model::Cluster;
+use crate::query::presets;
+use crate::query::selector::{self, Selection};
+use crate::render::{dot, json, picture, table};
+use crate::report::analyze::{self, Severity};
+use crate::report::{Answer, Step, Verdict, answer};
+use crate::rules::{self, Attack, table::TECHNIQUES};
+
+/// Sources of an analysis when none is named.
+pub const DEFAULT_FROM: &str = "internet | pod/*";
+/// Targets of an analysis when none is named.
+pub const DEFAULT_TO: &str = "cluster-admin | node/* | secret/*";
+
+/// `kpath analyze`
+#[derive(Debug, Args)]
+pub struct Analyze {
+    #[command(flatten)]
+    source: Source,
+    /// Where the attacker starts
+    #[arg(long, value_name = "SELECTOR")]
+    from: Option<String>,
+    /// What must not be reached
+    #[arg(long, value_name = "SELECTOR")]
+    to: Option<String>,
+    /// Patterns may match nothing
+    #[arg(long)]
+    allow_empty: bool,
+    /// Every row with every step
+    #[arg(long)]
+    all: bool,
+    /// Draw or print only this row
+    #[arg(long, value_name = "N")]
+    row: Option<usize>,
+    /// Exit with 11–14 when a row has at least this severity
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<FailOn>,
+    #[command(flatten)]
+    model: Model,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FailOn {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Analyze {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        let question = self.model.question()?;
+        let cluster = self.source.load()?;
+        let attack = rules::build(&cluster);
+        let allow = self.allow_empty || (self.from.is_none() && self.to.is_none());
+        let from_text = self.from.clone().unwrap_or_else(|| DEFAULT_FROM.into());
+        let to_text = self.to.clone().unwrap_or_else(|| DEFAULT_TO.into());
+        let from = resolve(&attack, &cluster, &from_text, allow || self.from.is_none())?;
+        let to = resolve(&attack, &cluster, &to_text, allow || self.to.is_none())?;
+        let mut analysis = analyze::analyze(&attack, &cluster, &question, &from, &to);
+        if let Some(n) = self.row {
+            let row = n.checked_sub(1).and_then(|i| analysis.paths.iter().filter(|r| self.output.format != Format::Table || !r.platform).nth(i).cloned());
+            let row = row.ok_or_else(|| Failure::usage(format!("there is no row {n}; there are {}", analysis.paths.len())))?;
+            analysis.paths = vec![row];
+        }
+        let text = match self.output.format {
+            Format::Table => table::analysis(&cluster, &analysis, self.output.width(), self.all || self.row.is_some()),
+            Format::Json => pretty(&json::analysis(&cluster, &question, &from_text, &to_text, &analysis)),
+            _ => {
+                let lists: Vec<&[Step]> = analysis.paths.iter().filter(|r| !r.platform && r.answer == Verdict::Yes).map(|r| r.steps.as_slice()).collect();
+                let caption = format!("{}: {from_text} to {to_text}", cluster.source.name);
+                return finish_picture(&self.output, &attack, &cluster, &caption, &lists, &BTreeSet::new());
+            }
+        };
+        self.output.write(&text, None)?;
+        if let Some(limit) = self.fail_on {
+            let limit = match limit {
+                FailOn::Low => Severity::Low,
+                FailOn::Medium => Severity::Medium,
+                FailOn::High => Severity::High,
+                FailOn::Critical => Severity::Critical,
+            };
+            let worst = analysis.paths.iter().filter(|r| r.answer == Verdict::Yes).map(|r| r.severity).max();
+            if let Some(w) = worst.filter(|w| *w >= limit) {
+                return Err(Failure::code(11 + w as u8));
+            }
+        }
+        strict(&self.output, &cluster)
+    }
+}
+
+/// `kpath can`
+#[derive(Debug, Args)]
+pub struct Can {
+    /// Where the attacker starts
+    from: String,
+    /// The word reach
+    #[arg(value_parser = ["reach"], hide_possible_values = true)]
+    reach: String,
+    /// What is asked
+    to: String,
+    #[command(flatten)]
+    source: Source,
+    /// Different proofs to print
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    paths: usize,
+    /// Exit with 10 unless the answer is this
+    #[arg(long, value_name = "ANSWER")]
+    expect: Option<Expect>,
+    /// Patterns may match nothing
+    #[arg(long)]
+    allow_empty: bool,
+    #[command(flatten)]
+    model: Model,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Expect {
+    Yes,
+    No,
+    Unknown,
+}
+
+impl Can {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        let question = self.model.question()?;
+        let cluster = self.source.load()?;
+        let attack = rules::build(&cluster);
+        let from = resolve(&attack, &cluster, &self.from, self.allow_empty)?;
+        let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
+        let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
+        let text = match self.output.format {
+            Format::Table => table::answer(&cluster, &question, &self.from, &self.to, &a, self.output.width()),
+            Format::Json => pretty(&json::answer(&cluster, &question, &self.from, &self.to, &a)),
+            _ => {
+                let lists: Vec<&[Step]> = a.proofs.iter().map(Vec::as_slice).collect();
+                let caption = caption(&a, &self.from, &self.to);
+                finish_picture(&self.output, &attack, &cluster, &caption, &lists, &to.facts)?;
+                return self.judge(&a, &cluster);
+            }
+        };
+        self.output.write(&text, None)?;
+        self.judge(&a, &cluster)
+    }
+
+    fn judge(&self, a: &Answer, cluster: &Cluster) -> Result<(), Failure> {
+        let got = match a.answer {
+            Verdict::Yes => Expect::Yes,
+            Verdict::No => Expect::No,
+            Verdict::Unknown => Expect::Unknown,
+        };
+        if self.expect.is_some_and(|e| e != got) {
+            return Err(Failure::code(10));
+        }
+        strict(&self.output, cluster)
+    }
+}
+
+fn caption(a: &Answer, from: &str, to: &str) -> String {
+    match a.answer {
+        Verdict::Yes => format!("{} reaches {}", a.from, a.to),
+        Verdict::Unknown => format!("{from} may reach {to}"),
+        Verdict::No => format!("{from} does not reach {to}"),
+    }
+}
+
+/// `kpath query`
+#[derive(Debug, Args)]
+pub struct Query {
+    #[command(subcommand)]
+    command: QueryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueryCommand {
+    /// Ids and titles
+    List,
+    /// One saved question
+    Show {
+        /// Id
+        id: String,
+    },
+    /// Check a file of your own
+    Check {
+        /// YAML file
+        file: PathBuf,
+    },
+    /// Ask one, or all
+    Run {
+        /// Id; `kpath query list` shows all
+        id: String,
+        #[command(flatten)]
+        analyze: Box<Analyze>,
+    },
+}
+
+impl Query {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            QueryCommand::List => print(&presets::all().iter().map(|p| format!("{:<28} {}\n", p.id, p.title)).collect::<String>()),
+            QueryCommand::Show { id } => {
+                let p = presets::find(&id).map_err(Failure::usage)?;
+                print(&format!("id: {}\ntitle: {}\nfrom: {}\nto: {}\n", p.id, p.title, p.from, p.to))
+            }
+            QueryCommand::Check { file } => {
+                let text = std::fs::read_to_string(&file).map_err(|e| Failure::error(format!("cannot read {}: {e}", file.display())))?;
+                let p = presets::parse(&text).map_err(|e| Failure::error(format!("{}: {e}", file.display())))?;
+                print(&format!("{}: ok\n", p.id))
+            }
+            QueryCommand::Run { id, analyze } => {
+                let mut a = *analyze;
+                let p = presets::find(&id).map_err(Failure::usage)?;
+                a.from = Some(p.from.clone());
+                a.to = Some(p.to.clone());
+                a.allow_empty = true;
+                a.run()
+            }
+        }
+    }
+}
+
+/// `kpath snapshot`
+#[derive(Debug, Args)]
+pub struct SnapshotCommand {
+    #[command(flatten)]
+    source: Source,
+    /// File to write, usually NAME.kpath
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl SnapshotCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        let snapshot = self.source.read()?;
+        crate::snapshot::file::write(&snapshot, &self.output).map_err(|e| Failure::error(e.to_string()))?;
+        let objects: usize = snapshot.read.iter().map(|k| snapshot.objects.len(*k)).sum();
+        eprintln!("wrote {}: {objects} objects of {} kinds, {} gaps", self.output.display(), snapshot.read.len(), snapshot.gaps.len());
+        Ok(())
+    }
+}
+
+/// `kpath explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Technique id; none lists all
+    technique: Option<String>,
+}
+
+impl Explain {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        let Some(id) = self.technique else {
+            return print(&TECHNIQUES.iter().map(|t| format!("{:<30} {:<10} {}\n", t.id, t.group, t.title)).collect::<String>());
+        };
+        let Some(t) = TECHNIQUES.iter().find(|t| t.id == id) else {
+            let near = selector::nearest(&id, TECHNIQUES.iter().map(|t| t.id)).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+            return Err(Failure::usage(format!("unknown technique {id:?}{near}\nhint: `kpath explain` lists all")));
+        };
+        print(&explain(t))
+    }
+}
+
+/// The text of `kpath explain`, also used for the generated docs.
+pub fn explain(t: &crate::rules::technique::Technique) -> String {
+    let fill = |label: &str, text: &str| {
+        let options = textwrap::Options::new(96).initial_indent("  ").subsequent_indent("  ").break_words(false);
+        format!("{label}\n{}\n", textwrap::fill(text, options))
+    };
+    format!("{}: {}\n\n{}{}{}{}{}{}{}{}", t.id, t.title,
+        fill("Needs (static conditions in brackets, then what the attacker must hold)", t.premises), fill("Gives", t.conclusion), fill("Versions", t.version),
+        fill("Certainty", t.certainty), fill("Does not fire", t.near_miss), fill("Fix", t.fix), fill("Audit log", t.audit), fill("ATT&CK", t.attack))
+}
+
+/// `kpath eval`
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Engine
+    engine: super::eval::Engine,
+    #[command(flatten)]
+    source: Source,
+    /// JSON Lines to read instead of standard input
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+}
+
+impl Eval {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Messages and exit codes.
+    pub fn run(self) -> Result<(), Failure> {
+        let needs_source = self.engine != super::eval::Engine::Psa;
+        let cluster = if needs_source {
+            if self.source.filename.as_ref().is_some_and(|f| f.as_os_str() == "-") && self.input.is_none() {
+                return Err(Failure::usage("both the objects and the questions come from standard input\nhint: give the questions with --input FILE"));
+            }
+            self.source.load()?
+        } else {
+            Cluster::default()
+        };
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let result = match &self.input {
+            Some(path) => {
+                let file = std::fs::File::open(path).map_err(|e| Failure::error(format!("cannot read {}: {e}", path.display())))?;
+                super::eval::run(self.engine, &cluster, BufReader::new(file), &mut out)
+            }
+            None => super::eval::run(self.engine, &cluster, std::io::stdin().lock(), &mut out),
+        };
+        super::settle(result)
+    }
+}
+
+fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool) -> Result<Selection, Failure> {
+    selector::resolve(attack, cluster, text, allow_empty).map_err(|e| Failure::usage(e.to_string()))
+}
+
+fn pretty(v: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(v).unwrap_or_default() + "\n"
+}
+
+fn strict(output: &Output, cluster: &Cluster) -> Result<(), Failure> {
+    if output.strict && cluster.gaps.iter().any(|g| !g.id.is_empty()) { Err(Failure::code(3)) } else { Ok(()) }
+}
+
+fn finish_picture(output: &Output, attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]], targets: &BTreeSet<crate::graph::FactId>) -> Result<(), Failure> {
+    let (mut p, left) = picture::draw(attack, cluster, caption, lists, targets);
+    if left > 0 {
+        p.caption = format!("{} ({left} more paths not drawn)", p.caption);
+        if std::io::stderr().is_terminal() {
+            eprintln!("{left} more paths are not drawn; --row N draws one");
+        }
+    }
+    match output.format {
+        #[cfg(feature = "pictures")]
+        Format::Svg | Format::Png => {
+            let svg = crate::render::svg::render(&p, output.direction).map_err(Failure::error)?;
+            if output.format == Format::Svg {
+                return output.write(&svg, None);
+            }
+            let png = crate::render::svg::png(&svg).map_err(Failure::error)?;
+            output.write("", Some(&png))
+        }
+        _ => output.write(&dot::render(&p), None),
+    }
+}

@@ -1,0 +1,119 @@
+//! Where a cluster comes from, with kubectl's flags and meanings.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::model::{Cluster, Version};
+use crate::snapshot::import::reader;
+use crate::snapshot::{ClusterOptions, Snapshot, file};
+
+/// Flags that every command with a source has.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// Kubectl output or manifests: a file, a folder, or - for standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", help_heading = "Source", conflicts_with_all = ["snapshot", "demo"])]
+    pub filename: Option<PathBuf>,
+    /// A snapshot written by `kpath snapshot`
+    #[arg(long, value_name = "FILE", help_heading = "Source", conflicts_with = "demo")]
+    pub snapshot: Option<PathBuf>,
+    /// A small embedded cluster
+    #[arg(long, help_heading = "Source")]
+    pub demo: bool,
+    /// Context of the kubeconfig
+    #[arg(long, help_heading = "Source", conflicts_with_all = ["filename", "snapshot", "demo"])]
+    pub context: Option<String>,
+    /// Path of the kubeconfig file
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Cluster of the kubeconfig
+    #[arg(long, help_heading = "Source")]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig
+    #[arg(long, help_heading = "Source")]
+    pub user: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", value_name = "USER", help_heading = "Source")]
+    pub impersonate: Option<String>,
+    /// Group to impersonate, repeatable
+    #[arg(long = "as-group", value_name = "GROUP", help_heading = "Source")]
+    pub impersonate_group: Vec<String>,
+    /// Uid to impersonate
+    #[arg(long = "as-uid", value_name = "UID", help_heading = "Source")]
+    pub impersonate_uid: Option<String>,
+    /// Time that one request may take, such as 30s; 0 is without limit
+    #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Source")]
+    pub request_timeout: String,
+    /// The input is the whole cluster: kinds that it lacks are empty
+    #[arg(long, help_heading = "Source")]
+    pub complete: bool,
+    /// Server version, such as 1.36 or v1.36.2
+    #[arg(long, value_name = "VERSION", help_heading = "Source")]
+    pub server_version: Option<String>,
+}
+
+const DEMO: [(&str, &str); 4] = [
+    ("cluster.yaml", include_str!("../../testdata/clusters/payment-api/cluster.yaml")),
+    ("shop.yaml", include_str!("../../testdata/clusters/payment-api/shop.yaml")),
+    ("platform.yaml", include_str!("../../testdata/clusters/payment-api/platform.yaml")),
+    ("rbac.yaml", include_str!("../../testdata/clusters/payment-api/rbac.yaml")),
+];
+
+impl Source {
+    /// Whether any source was named; without one the current context of the kubeconfig is meant.
+    pub fn is_live(&self) -> bool {
+        self.filename.is_none() && self.snapshot.is_none() && !self.demo
+    }
+
+    /// Reads the snapshot.
+    ///
+    /// # Errors
+    /// A message for the user.
+    pub fn read(&self) -> Result<Snapshot, Failure> {
+        if let Some(path) = &self.filename {
+            return reader::read(path).map_err(|e| Failure::error(e.to_string()));
+        }
+        if let Some(path) = &self.snapshot {
+            let mut s = file::read(path).map_err(|e| Failure::error(e.to_string()))?;
+            if s.source.kind != "live" {
+                s.source.kind = "snapshot".into();
+            }
+            return Ok(s);
+        }
+        if self.demo {
+            let mut s = reader::read_texts(DEMO);
+            s.source.kind = "demo".into();
+            s.source.name = "payment-api".into();
+            s.version = Some(Version::DEFAULT);
+            return Ok(s);
+        }
+        crate::collect::collect(&self.connection()).map_err(|e| Failure::error(e.to_string()))
+    }
+
+    /// Reads the source as a cluster.
+    ///
+    /// # Errors
+    /// A message for the user.
+    pub fn load(&self) -> Result<Cluster, Failure> {
+        let version = match &self.server_version {
+            Some(text) => Some(Version::parse(text).ok_or_else(|| Failure::usage(format!("--server-version is {text:?}; write 1.36 or v1.36.2")))?),
+            None => None,
+        };
+        let options = ClusterOptions { complete: self.complete || self.demo, version };
+        Ok(self.read()?.into_cluster(&options))
+    }
+
+    fn connection(&self) -> crate::collect::Connection {
+        crate::collect::Connection {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+            impersonate: self.impersonate.clone(),
+            impersonate_groups: self.impersonate_group.clone(),
+            impersonate_uid: self.impersonate_uid.clone(),
+            request_timeout: self.request_timeout.clone(),
+        }
+    }
+}

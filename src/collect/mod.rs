@@ -1,0 +1,165 @@
+//! All network code: lists of a Kubernetes API server, page by page. Only get and list are ever sent, and each page
+//! is reduced before anything is kept.
+
+pub mod fetch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use k8s_openapi::Resource as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::snapshot::Snapshot;
+
+/// Connection flags, as kubectl means them.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// Kubeconfig file; none uses KUBECONFIG, the home folder, then the in-cluster configuration.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context.
+    pub context: Option<String>,
+    /// Cluster.
+    pub cluster: Option<String>,
+    /// User.
+    pub user: Option<String>,
+    /// Impersonated user.
+    pub impersonate: Option<String>,
+    /// Impersonated groups.
+    pub impersonate_groups: Vec<String>,
+    /// Impersonated uid.
+    pub impersonate_uid: Option<String>,
+    /// Time for one request, `0` for none.
+    pub request_timeout: String,
+}
+
+/// Why nothing could be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The connection could not be set up.
+    #[error("cannot connect: {0}\nhint: check `kubectl config current-context`, or read files with -f and a snapshot with --snapshot")]
+    Connect(String),
+    /// A flag has a wrong value.
+    #[error("{0}")]
+    Flag(String),
+    /// The server refused everything.
+    #[error("nothing could be listed: {0}\nhint: `kpath permissions` prints the ClusterRole that kpath needs")]
+    Nothing(String),
+}
+
+/// Collects from a live cluster.
+///
+/// # Errors
+/// [`CollectError`] when no connection is possible or not a single kind could be listed.
+pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
+    let timeout = parse_duration(&connection.request_timeout)
+        .ok_or_else(|| CollectError::Flag(format!("--request-timeout is {:?}; write a number with s, m or h, such as 30s", connection.request_timeout)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| CollectError::Connect(e.to_string()))?;
+    runtime.block_on(async {
+        let (config, context) = configuration(connection, timeout).await?;
+        let client = kube::Client::try_from(config).map_err(|e| CollectError::Connect(e.to_string()))?;
+        let bars = MultiProgress::new();
+        let mut snapshot = fetch::collect_all(&client, &fetch::Options { timeout, ..fetch::Options::default() }, &|kind| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
+                bar.set_style(style);
+            }
+            bar.set_message(kind);
+            bar
+        })
+        .await;
+        let _ = bars.clear();
+        if snapshot.read.is_empty() {
+            let reason = snapshot.gaps.first().map(|g| g.reason.clone()).unwrap_or_default();
+            return Err(CollectError::Nothing(reason));
+        }
+        snapshot.source.kind = "live".into();
+        snapshot.source.name = context;
+        Ok(snapshot)
+    })
+}
+
+async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kube::Config, String), CollectError> {
+    let err = |e: String| CollectError::Connect(e);
+    let kubeconfig = match &c.kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path).map_err(|e| err(format!("{}: {e}", path.display())))?),
+        None => match Kubeconfig::read() {
+            Ok(k) => Some(k),
+            // Inside a pod there is no kubeconfig; asking for a context by name needs one.
+            Err(e) if c.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => return Err(err(e.to_string())),
+            Err(_) => None,
+        },
+    };
+    let Some(mut kubeconfig) = kubeconfig else {
+        let mut config = kube::Config::incluster().map_err(|e| err(format!("no kubeconfig and not in a cluster ({e})")))?;
+        impersonate(&mut config, c);
+        config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
+        return Ok((config, "in-cluster".into()));
+    };
+    let context = c.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+    if let Some(wanted) = &c.context
+        && !kubeconfig.contexts.iter().any(|x| x.name == *wanted)
+    {
+        let names: Vec<&str> = kubeconfig.contexts.iter().map(|x| x.name.as_str()).collect();
+        return Err(err(format!("context {wanted:?} does not exist; contexts: {}", names.join(", "))));
+    }
+    kubeconfig.current_context.get_or_insert_with(String::new);
+    let options = KubeConfigOptions { context: c.context.clone(), cluster: c.cluster.clone(), user: c.user.clone() };
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| err(e.to_string()))?;
+    impersonate(&mut config, c);
+    config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
+    Ok((config, context))
+}
+
+fn impersonate(config: &mut kube::Config, c: &Connection) {
+    if let Some(user) = &c.impersonate {
+        config.auth_info.impersonate = Some(user.clone());
+    }
+    if !c.impersonate_groups.is_empty() {
+        config.auth_info.impersonate_groups = Some(c.impersonate_groups.clone());
+    }
+    if let Some(uid) = &c.impersonate_uid {
+        config.auth_info.impersonate_uid = Some(uid.clone());
+    }
+}
+
+/// Reads `30s`, `2m`, `1h` or plain seconds; `0` is no limit. `None` for anything else.
+#[allow(clippy::option_option, reason = "outer: readable; inner: a limit")]
+fn parse_duration(text: &str) -> Option<Option<Duration>> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let n: u64 = number.parse().ok()?;
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let seconds = n.checked_mul(factor)?;
+    Some((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// The minimal ClusterRole for [`collect`], as a typed object.
+pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
+    use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+    let mut groups: std::collections::BTreeMap<&str, Vec<String>> = std::collections::BTreeMap::new();
+    for kind in crate::model::Kind::ALL {
+        groups.entry(kind.info().group).or_default().push(kind.info().resource.to_owned());
+    }
+    let rules = groups
+        .into_iter()
+        .map(|(group, resources)| PolicyRule {
+            api_groups: Some(vec![group.to_owned()]),
+            resources: Some(resources),
+            verbs: vec!["list".into()],
+            ..PolicyRule::default()
+        })
+        .collect();
+    let mut role = ClusterRole { rules: Some(rules), ..ClusterRole::default() };
+    role.metadata.name = Some("kpath".into());
+    debug_assert_eq!(ClusterRole::KIND, "ClusterRole");
+    role
+}

@@ -1,0 +1,61 @@
+//! Saved questions from `queries/`, embedded; a file `queries/ID.yaml` in the current folder wins over the embedded one.
+
+use serde::Deserialize;
+
+use super::selector::nearest;
+
+/// A saved question.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Id, the file name without its ending.
+    pub id: String,
+    /// What is asked, in words.
+    pub title: String,
+    /// Sources.
+    pub from: String,
+    /// Targets.
+    pub to: String,
+}
+
+const EMBEDDED: [&str; 8] = [
+    include_str!("../../queries/default-accounts-with-rights.yaml"),
+    include_str!("../../queries/internet-to-secrets.yaml"),
+    include_str!("../../queries/namespace-breakout.yaml"),
+    include_str!("../../queries/pods-to-cluster-admin.yaml"),
+    include_str!("../../queries/pods-to-foreign-secrets.yaml"),
+    include_str!("../../queries/pods-to-nodes.yaml"),
+    include_str!("../../queries/unauthenticated-rights.yaml"),
+    include_str!("../../queries/who-reads-every-secret.yaml"),
+];
+
+/// All embedded presets, by id.
+pub fn all() -> Vec<Preset> {
+    EMBEDDED.iter().filter_map(|t| parse(t).ok()).collect()
+}
+
+/// Reads one preset.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn parse(text: &str) -> Result<Preset, String> {
+    let value = crate::snapshot::import::yaml::decode(text)?;
+    serde_json::from_value(value).map_err(|e| e.to_string())
+}
+
+/// Finds a preset: a file of the user first, then the embedded ones.
+///
+/// # Errors
+/// Unknown ids, with the nearest known one, or a malformed file.
+pub fn find(id: &str) -> Result<Preset, String> {
+    if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        if let Ok(text) = std::fs::read_to_string(format!("queries/{id}.yaml")) {
+            return parse(&text).map_err(|e| format!("queries/{id}.yaml: {e}"));
+        }
+    }
+    let known = all();
+    known.iter().find(|p| p.id == id).cloned().ok_or_else(|| {
+        let near = nearest(id, known.iter().map(|p| p.id.as_str())).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+        format!("unknown query {id:?}{near}\nhint: `kpath query list` shows all")
+    })
+}

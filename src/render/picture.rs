@@ -1,0 +1,190 @@
+//! The picture of an answer as boxes and arrows, before any format: shared by DOT, SVG and PNG.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::FactId;
+use crate::model::Cluster;
+use crate::report::{Step, name};
+use crate::rules::Attack;
+use crate::rules::fact::{Fact, Subject};
+
+/// What a box stands for; decides shape and colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shape {
+    /// Attacker position.
+    Attacker,
+    /// Sensitive target.
+    Target,
+    /// Node.
+    Node,
+    /// Role, binding or right.
+    Permission,
+    /// Service account, user, group or credential.
+    Identity,
+    /// Pod or container.
+    Workload,
+    /// All inputs are needed.
+    And,
+}
+
+impl Shape {
+    /// Fill, line and text colours.
+    pub fn colors(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Shape::Attacker => ("#1F1F1F", "#000000", "#FFFFFF"),
+            Shape::Target => ("#A63A00", "#5E2100", "#FFFFFF"),
+            Shape::Node => ("#999999", "#222222", "#111111"),
+            Shape::Permission => ("#C4A6DE", "#55307A", "#111111"),
+            Shape::Identity => ("#FFE8A3", "#7A5600", "#111111"),
+            Shape::Workload => ("#FFFFFF", "#333333", "#111111"),
+            Shape::And => ("#4A4A4A", "#000000", "#FFFFFF"),
+        }
+    }
+
+    /// Word for the legend and the small line of a box.
+    pub fn word(self) -> &'static str {
+        match self {
+            Shape::Attacker => "attacker",
+            Shape::Target => "target",
+            Shape::Node => "node",
+            Shape::Permission => "permission",
+            Shape::Identity => "identity",
+            Shape::Workload => "workload",
+            Shape::And => "AND",
+        }
+    }
+}
+
+/// A box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Box_ {
+    /// Kind line, `service account`.
+    pub kind: String,
+    /// Name line.
+    pub name: String,
+    /// Shape.
+    pub shape: Shape,
+    /// Namespace that it is drawn in; empty for none.
+    pub namespace: String,
+}
+
+/// An arrow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrow {
+    /// From box.
+    pub from: usize,
+    /// To box.
+    pub to: usize,
+    /// Verb or setting that makes the step possible.
+    pub label: String,
+    /// Depends on missing data.
+    pub unknown: bool,
+}
+
+/// Boxes and arrows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Caption.
+    pub caption: String,
+    /// Boxes.
+    pub boxes: Vec<Box_>,
+    /// Arrows.
+    pub arrows: Vec<Arrow>,
+}
+
+/// Most boxes of one picture.
+pub const LIMIT: usize = 40;
+
+/// Draws step lists until the limit is reached; returns the picture and how many lists were left out.
+pub fn draw(attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]], targets: &BTreeSet<FactId>) -> (Picture, usize) {
+    let mut p = Picture { caption: caption.to_owned(), ..Picture::default() };
+    let mut index: BTreeMap<FactId, usize> = BTreeMap::new();
+    let mut ands: BTreeMap<Vec<FactId>, usize> = BTreeMap::new();
+    let mut left = 0;
+    for list in lists {
+        let new = list.iter().flat_map(|s| s.premise_ids.iter().chain([&s.id])).filter(|f| !index.contains_key(f)).collect::<BTreeSet<_>>().len();
+        if !p.boxes.is_empty() && p.boxes.len() + new > LIMIT {
+            left += 1;
+            continue;
+        }
+        for s in *list {
+            let last = list.last().is_some_and(|l| l.id == s.id);
+            let to = place(&mut p, &mut index, attack, cluster, s.id, last || targets.contains(&s.id));
+            let label = label(s);
+            let unknown = !s.unknown_if.is_empty();
+            let from = if s.premise_ids.len() > 1 {
+                let mut key = s.premise_ids.clone();
+                key.push(s.id);
+                let and = *ands.entry(key).or_insert_with(|| {
+                    p.boxes.push(Box_ { kind: String::new(), name: "AND".into(), shape: Shape::And, namespace: String::new() });
+                    p.boxes.len() - 1
+                });
+                for q in &s.premise_ids {
+                    let from = place(&mut p, &mut index, attack, cluster, *q, false);
+                    p.arrows.push(Arrow { from, to: and, label: String::new(), unknown: false });
+                }
+                Some(and)
+            } else {
+                s.premise_ids.first().map(|q| place(&mut p, &mut index, attack, cluster, *q, false))
+            };
+            if let Some(from) = from.filter(|f| *f != to) {
+                p.arrows.push(Arrow { from, to, label, unknown });
+            }
+        }
+    }
+    p.arrows.sort();
+    p.arrows.dedup_by(|a, b| a.from == b.from && a.to == b.to);
+    (p, left)
+}
+
+fn label(s: &Step) -> String {
+    let rule = s.evidence.iter().rev().find(|e| e.pointer.starts_with("/rules/"));
+    let text = match rule {
+        Some(r) => r.value.split(" (").next().unwrap_or_default().to_owned(),
+        None => match s.technique.as_str() {
+            "token-automount" => "mounts token".into(),
+            "ctr-to-own-secrets" => "is given".into(),
+            "node-to-pods" => "runs on it".into(),
+            "entry-app-exploit" => "exploits".into(),
+            t => {
+                let path = s.evidence.iter().find(|e| e.pointer.contains("hostPath"));
+                path.map_or_else(|| t.to_owned(), |e| format!("hostPath {}", e.value))
+            }
+        },
+    };
+    text.chars().take(48).collect()
+}
+
+fn place(p: &mut Picture, index: &mut BTreeMap<FactId, usize>, attack: &Attack, cluster: &Cluster, f: FactId, target: bool) -> usize {
+    if let Some(i) = index.get(&f) {
+        if target && let Some(b) = p.boxes.get_mut(*i) && b.shape != Shape::Attacker {
+            b.shape = Shape::Target;
+        }
+        return *i;
+    }
+    let fact = attack.fact(f);
+    let selector = fact.map(|x| name::selector(attack, cluster, x)).unwrap_or_default();
+    let path = selector.split_once('/').map_or(selector.as_str(), |(_, r)| r);
+    let (ns, short) = path.split_once('/').unwrap_or(("", path));
+    let starts = p.boxes.is_empty();
+    let (kind, short, ns, shape) = match fact {
+        Some(Fact::Internet) => ("outside", "internet", "", Shape::Attacker),
+        Some(Fact::Exec(..) | Fact::Pod(_)) => ("pod", short, ns, if starts { Shape::Attacker } else { Shape::Workload }),
+        Some(Fact::Identity(s)) => match attack.subjects.get(s) {
+            Some(Subject::ServiceAccount(..)) => ("service account", short, ns, Shape::Identity),
+            Some(Subject::User(_)) => ("user", path, "", Shape::Identity),
+            _ => ("group", path, "", Shape::Identity),
+        },
+        Some(Fact::Secret(_)) => ("secret", short, ns, Shape::Target),
+        Some(Fact::Node(_)) => ("node", path, "", Shape::Node),
+        Some(Fact::ClusterAdmin) => ("rights", "cluster-admin", "", Shape::Target),
+        Some(Fact::Workload(n)) => ("own workload", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload),
+        Some(Fact::PrivilegedWorkload(n)) => ("privileged pod", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload),
+        Some(Fact::NamespaceAdmin(n)) => ("namespace admin", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Permission),
+        _ => ("", selector.as_str(), "", Shape::Permission),
+    };
+    let shape = if target && shape != Shape::Attacker { Shape::Target } else { shape };
+    p.boxes.push(Box_ { kind: kind.to_owned(), name: short.to_owned(), shape, namespace: ns.to_owned() });
+    index.insert(f, p.boxes.len() - 1);
+    p.boxes.len() - 1
+}
