@@ -63,7 +63,8 @@ pub fn parse_version(text: &str) -> Option<u32> {
         return Some(u32::MAX);
     }
     let minor = text.strip_prefix("v1.")?;
-    let plain = !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()) && (minor == "0" || !minor.starts_with('0'));
+    let plain =
+        !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()) && (minor == "0" || !minor.starts_with('0'));
     plain.then(|| minor.parse().ok()).flatten()
 }
 
@@ -115,8 +116,19 @@ impl Violations {
 }
 
 const BASELINE_CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-    "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 
 fn baseline(pod: &Pod, all: &[Located<'_>], v: u32, restricted: bool, out: &mut Violations) {
@@ -126,14 +138,19 @@ fn baseline(pod: &Pod, all: &[Located<'_>], v: u32, restricted: bool, out: &mut 
     // The restricted checks of the same setting replace these.
     if !(restricted && v >= 22) {
         let bad = |c: &Container| {
-            c.security_context.capabilities.iter().flat_map(|k| &k.add).any(|a| !BASELINE_CAPABILITIES.contains(&a.as_str()))
+            c.security_context
+                .capabilities
+                .iter()
+                .flat_map(|k| &k.add)
+                .any(|a| !BASELINE_CAPABILITIES.contains(&a.as_str()))
         };
         out.containers("non-default capabilities", all, bad, "must not add capabilities beyond the default set");
     }
-    let namespaces: Vec<&str> = [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)]
-        .into_iter()
-        .filter_map(|(n, on)| on.then_some(n))
-        .collect();
+    let namespaces: Vec<&str> =
+        [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)]
+            .into_iter()
+            .filter_map(|(n, on)| on.then_some(n))
+            .collect();
     if !namespaces.is_empty() {
         let list: Vec<String> = namespaces.iter().map(|n| format!("{n}=true")).collect();
         out.add("host namespaces", list.join(", "));
@@ -143,13 +160,19 @@ fn baseline(pod: &Pod, all: &[Located<'_>], v: u32, restricted: bool, out: &mut 
     if !host_paths.is_empty() {
         out.add("hostPath volumes", format!("volumes {}", host_paths.join(", ")));
     }
-    let uses_host_port = |c: &Container| c.ports.iter().any(|p| p.host_port != 0 || (spec.host_network && p.container_port != 0));
+    let uses_host_port =
+        |c: &Container| c.ports.iter().any(|p| p.host_port != 0 || (spec.host_network && p.container_port != 0));
     // Defaulting copies containerPort to hostPort in hostNetwork pods, but not for ephemeral containers.
     out.containers("hostPort", all, uses_host_port, "uses a hostPort");
     if v >= 34 {
         out.containers("probe or lifecycle host", all, probe_host, "uses a probe or lifecycle host");
     }
-    out.containers("privileged", all, |c| c.security_context.privileged == Some(true), "must not set securityContext.privileged=true");
+    out.containers(
+        "privileged",
+        all,
+        |c| c.security_context.privileged == Some(true),
+        "must not set securityContext.privileged=true",
+    );
     // From 1.35 on a pod with a user namespace of its own may unmask /proc at baseline.
     let relaxed = v >= 35 && spec.host_users == Some(false) && !restricted;
     if !relaxed {
@@ -164,8 +187,11 @@ fn baseline(pod: &Pod, all: &[Located<'_>], v: u32, restricted: bool, out: &mut 
     if !bad.is_empty() {
         out.add("forbidden sysctls", bad.join(", "));
     }
-    let host_process = |w: &Option<crate::model::pod::WindowsOptions>| w.as_ref().and_then(|w| w.host_process) == Some(true);
-    if host_process(&ps.windows_options) || all.iter().any(|c| host_process(&c.container.security_context.windows_options)) {
+    let host_process =
+        |w: &Option<crate::model::pod::WindowsOptions>| w.as_ref().and_then(|w| w.host_process) == Some(true);
+    if host_process(&ps.windows_options)
+        || all.iter().any(|c| host_process(&c.container.security_context.windows_options))
+    {
         out.add("hostProcess", "must not set securityContext.windowsOptions.hostProcess=true");
     }
 }
@@ -181,7 +207,8 @@ fn probe_host(c: &Container) -> bool {
 }
 
 fn apparmor(pod: &Pod, all: &[Located<'_>], out: &mut Violations) {
-    let bad_profile = |p: &Option<Profile>| p.as_ref().is_some_and(|p| !matches!(p.kind.as_str(), "RuntimeDefault" | "Localhost"));
+    let bad_profile =
+        |p: &Option<Profile>| p.as_ref().is_some_and(|p| !matches!(p.kind.as_str(), "RuntimeDefault" | "Localhost"));
     let bad_annotation = pod.metadata.annotations.iter().any(|(k, value)| {
         k.starts_with("container.apparmor.security.beta.kubernetes.io/")
             && !(value.is_empty() || value == "runtime/default" || value.starts_with("localhost/"))
@@ -211,7 +238,8 @@ fn selinux(pod: &Pod, all: &[Located<'_>], v: u32, out: &mut Violations) {
 
 fn seccomp_baseline(pod: &Pod, all: &[Located<'_>], v: u32, out: &mut Violations) {
     if v < 19 {
-        let allowed = |x: &str| x.is_empty() || x == "runtime/default" || x == "docker/default" || x.starts_with("localhost/");
+        let allowed =
+            |x: &str| x.is_empty() || x == "runtime/default" || x == "docker/default" || x.starts_with("localhost/");
         let annotations = &pod.metadata.annotations;
         let bad = annotations.iter().any(|(k, value)| {
             // Annotations of containers that the pod does not have are ignored.
@@ -225,7 +253,8 @@ fn seccomp_baseline(pod: &Pod, all: &[Located<'_>], v: u32, out: &mut Violations
         }
         return;
     }
-    let bad = |p: &Option<Profile>| p.as_ref().is_some_and(|p| !matches!(p.kind.as_str(), "RuntimeDefault" | "Localhost"));
+    let bad =
+        |p: &Option<Profile>| p.as_ref().is_some_and(|p| !matches!(p.kind.as_str(), "RuntimeDefault" | "Localhost"));
     if bad(&pod.spec.security_context.seccomp_profile)
         || all.iter().any(|c| bad(&c.container.security_context.seccomp_profile))
     {
@@ -237,7 +266,12 @@ fn restrict(pod: &Pod, all: &[Located<'_>], v: u32, linux: bool, out: &mut Viola
     let ps = &pod.spec.security_context;
     if v >= 8 && linux {
         let bad = |c: &Container| c.security_context.allow_privilege_escalation != Some(false);
-        out.containers("allowPrivilegeEscalation != false", all, bad, "must set securityContext.allowPrivilegeEscalation=false");
+        out.containers(
+            "allowPrivilegeEscalation != false",
+            all,
+            bad,
+            "must set securityContext.allowPrivilegeEscalation=false",
+        );
     }
     if v >= 22 && linux {
         let bad = |c: &Container| {
@@ -265,16 +299,22 @@ fn restrict(pod: &Pod, all: &[Located<'_>], v: u32, linux: bool, out: &mut Viola
         if explicit_bad || names > 0 {
             out.add("runAsNonRoot != true", "pod or containers must set securityContext.runAsNonRoot=true");
         }
-        if v >= 23 && (ps.run_as_user == Some(0) || all.iter().any(|c| c.container.security_context.run_as_user == Some(0))) {
+        if v >= 23
+            && (ps.run_as_user == Some(0) || all.iter().any(|c| c.container.security_context.run_as_user == Some(0)))
+        {
             out.add("runAsUser=0", "pod and containers must not set runAsUser=0");
         }
     }
     if v >= 19 && linux {
         let good = |p: &Option<Profile>| p.as_ref().map(|p| matches!(p.kind.as_str(), "RuntimeDefault" | "Localhost"));
         let pod_profile = good(&ps.seccomp_profile);
-        let missing = all.iter().any(|c| !good(&c.container.security_context.seccomp_profile).or(pod_profile).unwrap_or(false));
+        let missing =
+            all.iter().any(|c| !good(&c.container.security_context.seccomp_profile).or(pod_profile).unwrap_or(false));
         if pod_profile == Some(false) || missing {
-            out.add("seccompProfile", "pod or containers must set seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"");
+            out.add(
+                "seccompProfile",
+                "pod or containers must set seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
+            );
         }
     } else if v >= 19 {
         seccomp_baseline(pod, all, v, out);

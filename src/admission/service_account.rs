@@ -117,7 +117,8 @@ pub fn add_token(pod: &mut Pod) {
         });
     }
     if needed && existing.is_none() {
-        let token = TokenSource { audience: String::new(), expiration_seconds: Some(DEFAULT_EXPIRY), path: "token".into() };
+        let token =
+            TokenSource { audience: String::new(), expiration_seconds: Some(DEFAULT_EXPIRY), path: "token".into() };
         spec.volumes.push(Volume {
             name,
             projected: Some(Projected {
@@ -147,12 +148,20 @@ pub fn secret_references(pod: &Pod) -> Vec<String> {
     let mut out = Vec::new();
     for v in &pod.spec.volumes {
         out.extend(v.secret.iter().map(|s| s.secret_name.clone()));
-        out.extend(v.projected.iter().flat_map(|p| &p.sources).filter_map(|s| s.secret.as_ref()).map(|s| s.name.clone()));
+        out.extend(
+            v.projected.iter().flat_map(|p| &p.sources).filter_map(|s| s.secret.as_ref()).map(|s| s.name.clone()),
+        );
         out.extend(v.csi.iter().filter_map(|c| c.node_publish_secret_ref.as_ref()).map(|s| s.name.clone()));
         out.extend(v.secret_refs.iter().cloned());
     }
     for c in pod.all_containers() {
-        out.extend(c.container.env.iter().filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref()).map(|s| s.name.clone()));
+        out.extend(
+            c.container
+                .env
+                .iter()
+                .filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref())
+                .map(|s| s.name.clone()),
+        );
         out.extend(c.container.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).map(|s| s.name.clone()));
     }
     out.extend(pod.spec.image_pull_secrets.iter().map(|s| s.name.clone()));
@@ -174,7 +183,9 @@ fn enforces_mountable(account: &ServiceAccount) -> bool {
 fn limit_references(pod: &Pod, account: &ServiceAccount) -> Result<(), String> {
     let who = &account.metadata.name;
     let listed = |name: &str| account.secrets.iter().any(|s| s.name == name);
-    let refuse = |what: String| Err(format!("{what} is not allowed because service account {who} does not reference that secret"));
+    let refuse = |what: String| {
+        Err(format!("{what} is not allowed because service account {who} does not reference that secret"))
+    };
     for v in &pod.spec.volumes {
         if let Some(s) = &v.secret
             && !listed(&s.secret_name)
@@ -193,7 +204,10 @@ fn limit_references(pod: &Pod, account: &ServiceAccount) -> Result<(), String> {
                 if let Some(s) = e.value_from.as_ref().and_then(|f| f.secret_key_ref.as_ref())
                     && !listed(&s.name)
                 {
-                    return refuse(format!("{label} {} with envVar {} referencing secret.secretName={:?}", c.name, e.name, s.name));
+                    return refuse(format!(
+                        "{label} {} with envVar {} referencing secret.secretName={:?}",
+                        c.name, e.name, s.name
+                    ));
                 }
             }
             for s in c.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).filter(|s| !listed(&s.name)) {
@@ -236,7 +250,10 @@ pub fn token_mounts(pod: &Pod, namespace: &str, accounts: &dyn Accounts) -> Vec<
                 };
                 for s in volume.projected.iter().flat_map(|p| &p.sources) {
                     if let Some(t) = &s.service_account_token {
-                        add(Token::Projected { audience: t.audience.clone(), expiration: t.expiration_seconds.unwrap_or(3600) });
+                        add(Token::Projected {
+                            audience: t.audience.clone(),
+                            expiration: t.expiration_seconds.unwrap_or(3600),
+                        });
                     }
                 }
                 if let Some(s) = &volume.secret
@@ -258,7 +275,8 @@ fn is_token_secret(namespace: &str, name: &str, accounts: &dyn Accounts, pod: &P
         _ if accounts.secrets_known() => false,
         _ => {
             let looks = name.ends_with("-token") || name.contains("-token-");
-            let listed = accounts.account(namespace, pod.account()).is_some_and(|a| a.secrets.iter().any(|s| s.name == name));
+            let listed =
+                accounts.account(namespace, pod.account()).is_some_and(|a| a.secrets.iter().any(|s| s.name == name));
             looks && (listed || name.contains("-token-") || name.ends_with("-token"))
         }
     }

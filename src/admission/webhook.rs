@@ -1,9 +1,9 @@
 //! Which admission webhooks and policies would see a request, and might refuse it.
 
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Labels;
 use crate::model::objects::{Webhook, WebhookRule};
-use crate::model::Cluster;
 
 /// A request as admission sees it.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +33,22 @@ pub struct Guard {
 
 /// Mutating webhooks known only to inject: they add containers or environment and refuse nothing on purpose.
 const INJECTORS: [&str; 16] = [
-    "istio-sidecar-injector", "istio-revision-tag", "linkerd-proxy-injector", "pod-identity-webhook", "aws-load-balancer",
-    "vault-agent-injector", "azure-wi-webhook", "gke-", "warden-mutating", "cert-manager-webhook", "neg-annotation",
-    "opentelemetry-operator", "cilium-", "kuma-", "consul-connect-injector", "vpa-webhook",
+    "istio-sidecar-injector",
+    "istio-revision-tag",
+    "linkerd-proxy-injector",
+    "pod-identity-webhook",
+    "aws-load-balancer",
+    "vault-agent-injector",
+    "azure-wi-webhook",
+    "gke-",
+    "warden-mutating",
+    "cert-manager-webhook",
+    "neg-annotation",
+    "opentelemetry-operator",
+    "cilium-",
+    "kuma-",
+    "consul-connect-injector",
+    "vpa-webhook",
 ];
 
 /// Guards that would see the request, sorted by name. The object's labels are the attacker's choice, so an
@@ -71,7 +84,12 @@ pub fn guards(cluster: &Cluster, request: Request<'_>) -> Vec<Guard> {
         let namespaces = request.namespace.is_empty()
             || (m.namespace_selector.matches(&labels) && narrow.namespace_selector.matches(&labels));
         if rules && namespaces && unavoidable(&m.object_selector) && unavoidable(&narrow.object_selector) {
-            out.push(guard(Kind::ValidatingAdmissionPolicy, i as usize, "/spec/matchConstraints".into(), &policy.metadata.name));
+            out.push(guard(
+                Kind::ValidatingAdmissionPolicy,
+                i as usize,
+                "/spec/matchConstraints".into(),
+                &policy.metadata.name,
+            ));
         }
     }
     out.sort_by(|a, b| a.name.cmp(&b.name).then(a.cmp(b)));
@@ -111,7 +129,8 @@ fn sees(w: &Webhook, request: Request<'_>, labels: &Labels) -> bool {
 fn conditions_miss(w: &Webhook, request: Request<'_>) -> bool {
     w.match_conditions.iter().any(|c| {
         let e: String = c.expression.split_whitespace().collect();
-        e == format!("request.namespace!='{}'", request.namespace) || e == format!("request.namespace!=\"{}\"", request.namespace)
+        e == format!("request.namespace!='{}'", request.namespace)
+            || e == format!("request.namespace!=\"{}\"", request.namespace)
     })
 }
 
@@ -127,6 +146,9 @@ fn rule_sees(r: &WebhookRule, q: Request<'_>) -> bool {
         "Namespaced" => !q.namespace.is_empty(),
         _ => true,
     };
-    any(&r.operations, q.operation) && any(&r.api_groups, q.group) && any(&r.api_versions, q.version) && resources && scope
+    any(&r.operations, q.operation)
+        && any(&r.api_groups, q.group)
+        && any(&r.api_versions, q.version)
+        && resources
+        && scope
 }
-

@@ -29,7 +29,9 @@ fn break_down(rule: &PolicyRule) -> Vec<PolicyRule> {
                 if rule.resource_names.is_empty() {
                     out.push(base);
                 } else {
-                    out.extend(rule.resource_names.iter().map(|n| PolicyRule { resource_names: one(n), ..base.clone() }));
+                    out.extend(
+                        rule.resource_names.iter().map(|n| PolicyRule { resource_names: one(n), ..base.clone() }),
+                    );
                 }
             }
         }
@@ -56,7 +58,10 @@ fn covers(owner: &PolicyRule, part: &PolicyRule) -> bool {
         (false, false) => part.resource_names.iter().all(|n| has(&owner.resource_names, n)),
     };
     let urls = part.non_resource_urls.iter().all(|u| {
-        owner.non_resource_urls.iter().any(|o| o == u || o.strip_suffix('*').is_some_and(|p| u.starts_with(p.trim_end_matches('*'))))
+        owner
+            .non_resource_urls
+            .iter()
+            .any(|o| o == u || o.strip_suffix('*').is_some_and(|p| u.starts_with(p.trim_end_matches('*'))))
     });
     all(&owner.verbs, &part.verbs) && all(&owner.api_groups, &part.api_groups) && resources && names && urls
 }

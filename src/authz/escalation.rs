@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::covers;
 use super::rbac::{Attributes, Authorizer, MASTERS, User};
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Stored};
 use crate::model::rbac::{Binding, PolicyRule, Role};
-use crate::model::Cluster;
 
 /// A write of a Role, ClusterRole, RoleBinding or ClusterRoleBinding.
 #[derive(Debug, Clone)]
@@ -91,22 +91,28 @@ pub fn decide(cluster: &Cluster, authz: &Authorizer<'_>, user: User<'_>, w: &Wri
     match kind {
         Kind::Role | Kind::ClusterRole => {
             let list = if kind == Kind::Role { &cluster.objects.roles } else { &cluster.objects.cluster_roles };
-            let old = cluster.find(kind, namespace, w.name).and_then(|i| list.get(i as usize)).filter(|_| w.op != "create");
+            let old =
+                cluster.find(kind, namespace, w.name).and_then(|i| list.get(i as usize)).filter(|_| w.op != "create");
             let (new, changed): (Role, bool) = body_over(old, w)?;
             if masters || ask("escalate", w.resource, name) || !changed {
                 return Ok(Outcome::Allowed);
             }
             let mut wanted = new.rules.clone();
-            let aggregation_changed = new.aggregation_rule.is_some()
-                && old.is_none_or(|o| o.aggregation_rule != new.aggregation_rule);
+            let aggregation_changed =
+                new.aggregation_rule.is_some() && old.is_none_or(|o| o.aggregation_rule != new.aggregation_rule);
             if kind == Kind::ClusterRole && aggregation_changed {
                 wanted.extend(full_authority());
             }
             Ok(escalates(authz, user, namespace, &wanted))
         }
         _ => {
-            let list = if kind == Kind::RoleBinding { &cluster.objects.role_bindings } else { &cluster.objects.cluster_role_bindings };
-            let old = cluster.find(kind, namespace, w.name).and_then(|i| list.get(i as usize)).filter(|_| w.op != "create");
+            let list = if kind == Kind::RoleBinding {
+                &cluster.objects.role_bindings
+            } else {
+                &cluster.objects.cluster_role_bindings
+            };
+            let old =
+                cluster.find(kind, namespace, w.name).and_then(|i| list.get(i as usize)).filter(|_| w.op != "create");
             let (new, changed): (Binding, bool) = body_over(old, w)?;
             if !changed {
                 return Ok(Outcome::Allowed);
@@ -207,7 +213,15 @@ fn comparable(v: &Value) -> Value {
         map.remove("apiVersion");
         map.remove("kind");
         if let Some(m) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-            for k in ["resourceVersion", "uid", "ownerReferences", "finalizers", "managedFields", "creationTimestamp", "generation"] {
+            for k in [
+                "resourceVersion",
+                "uid",
+                "ownerReferences",
+                "finalizers",
+                "managedFields",
+                "creationTimestamp",
+                "generation",
+            ] {
                 m.remove(k);
             }
         }

@@ -187,10 +187,18 @@ fn config_maps(pod: &crate::model::pod::Pod) -> Vec<String> {
     let mut out = Vec::new();
     for v in &pod.spec.volumes {
         out.extend(v.config_map.iter().map(|c| c.name.clone()));
-        out.extend(v.projected.iter().flat_map(|p| &p.sources).filter_map(|s| s.config_map.as_ref()).map(|c| c.name.clone()));
+        out.extend(
+            v.projected.iter().flat_map(|p| &p.sources).filter_map(|s| s.config_map.as_ref()).map(|c| c.name.clone()),
+        );
     }
     for c in pod.all_containers() {
-        out.extend(c.container.env.iter().filter_map(|e| e.value_from.as_ref()?.config_map_key_ref.as_ref()).map(|s| s.name.clone()));
+        out.extend(
+            c.container
+                .env
+                .iter()
+                .filter_map(|e| e.value_from.as_ref()?.config_map_key_ref.as_ref())
+                .map(|s| s.name.clone()),
+        );
         out.extend(c.container.env_from.iter().filter_map(|e| e.config_map_ref.as_ref()).map(|s| s.name.clone()));
     }
     out
@@ -198,8 +206,13 @@ fn config_maps(pod: &crate::model::pod::Pod) -> Vec<String> {
 
 /// Secrets of a volume that the kubelet sees; controller-side ones are not among them.
 fn volume_secrets(pv: &crate::model::objects::PersistentVolume) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> =
-        pv.spec.secret_refs.iter().filter_map(|r| r.split_once('/')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+    let mut out: Vec<(String, String)> = pv
+        .spec
+        .secret_refs
+        .iter()
+        .filter_map(|r| r.split_once('/'))
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect();
     if let Some(csi) = &pv.spec.csi {
         let refs = [&csi.node_publish_secret_ref, &csi.node_stage_secret_ref, &csi.node_expand_secret_ref];
         out.extend(refs.into_iter().flatten().map(|r| (r.namespace.clone(), r.name.clone())));

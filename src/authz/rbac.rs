@@ -4,9 +4,9 @@ use std::fmt;
 
 use rustc_hash::FxHashMap;
 
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::rbac::{Binding, PolicyRule, Role, Subject};
-use crate::model::Cluster;
 
 /// The group whose members are allowed everything before RBAC is asked.
 pub const MASTERS: &str = "system:masters";
@@ -207,7 +207,8 @@ impl<'c> Authorizer<'c> {
         match decision {
             Decision::Masters => String::new(),
             Decision::Allowed { grant, subject, .. } => self.grant(*grant).map_or_else(String::new, |g| {
-                let who = g.binding.subjects.get(*subject).map(|s| describe_subject(s, g.namespace())).unwrap_or_default();
+                let who =
+                    g.binding.subjects.get(*subject).map(|s| describe_subject(s, g.namespace())).unwrap_or_default();
                 format!("RBAC: allowed by {} to {who}", describe_binding(g))
             }),
             Decision::Denied { missing } if missing.is_empty() => String::new(),

@@ -74,15 +74,23 @@ impl Analyze {
         let to = resolve(&attack, &cluster, &to_text, allow || self.to.is_none())?;
         let mut analysis = analyze::analyze(&attack, &cluster, &question, &from, &to);
         if let Some(n) = self.row {
-            let row = n.checked_sub(1).and_then(|i| analysis.paths.iter().filter(|r| self.output.format != Format::Table || !r.platform).nth(i).cloned());
-            let row = row.ok_or_else(|| Failure::usage(format!("there is no row {n}; there are {}", analysis.paths.len())))?;
+            let row = n.checked_sub(1).and_then(|i| {
+                analysis.paths.iter().filter(|r| self.output.format != Format::Table || !r.platform).nth(i).cloned()
+            });
+            let row =
+                row.ok_or_else(|| Failure::usage(format!("there is no row {n}; there are {}", analysis.paths.len())))?;
             analysis.paths = vec![row];
         }
         let text = match self.output.format {
             Format::Table => table::analysis(&cluster, &analysis, self.output.width(), self.all || self.row.is_some()),
             Format::Json => pretty(&json::analysis(&cluster, &question, &from_text, &to_text, &analysis)),
             _ => {
-                let lists: Vec<&[Step]> = analysis.paths.iter().filter(|r| !r.platform && r.answer == Verdict::Yes).map(|r| r.steps.as_slice()).collect();
+                let lists: Vec<&[Step]> = analysis
+                    .paths
+                    .iter()
+                    .filter(|r| !r.platform && r.answer == Verdict::Yes)
+                    .map(|r| r.steps.as_slice())
+                    .collect();
                 let caption = format!("{}: {from_text} to {to_text}", cluster.source.name);
                 return finish_picture(&self.output, &attack, &cluster, &caption, &lists, &BTreeSet::new());
             }
@@ -222,13 +230,16 @@ impl Query {
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
-            QueryCommand::List => print(&presets::all().iter().map(|p| format!("{:<28} {}\n", p.id, p.title)).collect::<String>()),
+            QueryCommand::List => {
+                print(&presets::all().iter().map(|p| format!("{:<28} {}\n", p.id, p.title)).collect::<String>())
+            }
             QueryCommand::Show { id } => {
                 let p = presets::find(&id).map_err(Failure::usage)?;
                 print(&format!("id: {}\ntitle: {}\nfrom: {}\nto: {}\n", p.id, p.title, p.from, p.to))
             }
             QueryCommand::Check { file } => {
-                let text = std::fs::read_to_string(&file).map_err(|e| Failure::error(format!("cannot read {}: {e}", file.display())))?;
+                let text = std::fs::read_to_string(&file)
+                    .map_err(|e| Failure::error(format!("cannot read {}: {e}", file.display())))?;
                 let p = presets::parse(&text).map_err(|e| Failure::error(format!("{}: {e}", file.display())))?;
                 print(&format!("{}: ok\n", p.id))
             }
@@ -263,7 +274,12 @@ impl SnapshotCommand {
         let snapshot = self.source.read()?;
         crate::snapshot::file::write(&snapshot, &self.output).map_err(|e| Failure::error(e.to_string()))?;
         let objects: usize = snapshot.read.iter().map(|k| snapshot.objects.len(*k)).sum();
-        eprintln!("wrote {}: {objects} objects of {} kinds, {} gaps", self.output.display(), snapshot.read.len(), snapshot.gaps.len());
+        eprintln!(
+            "wrote {}: {objects} objects of {} kinds, {} gaps",
+            self.output.display(),
+            snapshot.read.len(),
+            snapshot.gaps.len()
+        );
         Ok(())
     }
 }
@@ -282,10 +298,14 @@ impl Explain {
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
         let Some(id) = self.technique else {
-            return print(&TECHNIQUES.iter().map(|t| format!("{:<30} {:<10} {}\n", t.id, t.group, t.title)).collect::<String>());
+            return print(
+                &TECHNIQUES.iter().map(|t| format!("{:<30} {:<10} {}\n", t.id, t.group, t.title)).collect::<String>(),
+            );
         };
         let Some(t) = TECHNIQUES.iter().find(|t| t.id == id) else {
-            let near = selector::nearest(&id, TECHNIQUES.iter().map(|t| t.id)).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+            let near = selector::nearest(&id, TECHNIQUES.iter().map(|t| t.id))
+                .map(|n| format!("; did you mean {n:?}?"))
+                .unwrap_or_default();
             return Err(Failure::usage(format!("unknown technique {id:?}{near}\nhint: `kpath explain` lists all")));
         };
         print(&explain(t))
@@ -298,9 +318,19 @@ pub fn explain(t: &crate::rules::technique::Technique) -> String {
         let options = textwrap::Options::new(96).initial_indent("  ").subsequent_indent("  ").break_words(false);
         format!("{label}\n{}\n", textwrap::fill(text, options))
     };
-    format!("{}: {}\n\n{}{}{}{}{}{}{}{}", t.id, t.title,
-        fill("Needs (static conditions in brackets, then what the attacker must hold)", t.premises), fill("Gives", t.conclusion), fill("Versions", t.version),
-        fill("Certainty", t.certainty), fill("Does not fire", t.near_miss), fill("Fix", t.fix), fill("Audit log", t.audit), fill("ATT&CK", t.attack))
+    format!(
+        "{}: {}\n\n{}{}{}{}{}{}{}{}",
+        t.id,
+        t.title,
+        fill("Needs (static conditions in brackets, then what the attacker must hold)", t.premises),
+        fill("Gives", t.conclusion),
+        fill("Versions", t.version),
+        fill("Certainty", t.certainty),
+        fill("Does not fire", t.near_miss),
+        fill("Fix", t.fix),
+        fill("Audit log", t.audit),
+        fill("ATT&CK", t.attack)
+    )
 }
 
 /// `kpath eval`
@@ -324,7 +354,9 @@ impl Eval {
         let needs_source = self.engine != super::eval::Engine::Psa;
         let cluster = if needs_source {
             if self.source.filename.as_ref().is_some_and(|f| f.as_os_str() == "-") && self.input.is_none() {
-                return Err(Failure::usage("both the objects and the questions come from standard input\nhint: give the questions with --input FILE"));
+                return Err(Failure::usage(
+                    "both the objects and the questions come from standard input\nhint: give the questions with --input FILE",
+                ));
             }
             self.source.load()?
         } else {
@@ -333,7 +365,8 @@ impl Eval {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let result = match &self.input {
             Some(path) => {
-                let file = std::fs::File::open(path).map_err(|e| Failure::error(format!("cannot read {}: {e}", path.display())))?;
+                let file = std::fs::File::open(path)
+                    .map_err(|e| Failure::error(format!("cannot read {}: {e}", path.display())))?;
                 super::eval::run(self.engine, &cluster, BufReader::new(file), &mut out)
             }
             None => super::eval::run(self.engine, &cluster, std::io::stdin().lock(), &mut out),
@@ -354,7 +387,14 @@ fn strict(output: &Output, cluster: &Cluster) -> Result<(), Failure> {
     if output.strict && cluster.gaps.iter().any(|g| !g.id.is_empty()) { Err(Failure::code(3)) } else { Ok(()) }
 }
 
-fn finish_picture(output: &Output, attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]], targets: &BTreeSet<crate::graph::FactId>) -> Result<(), Failure> {
+fn finish_picture(
+    output: &Output,
+    attack: &Attack,
+    cluster: &Cluster,
+    caption: &str,
+    lists: &[&[Step]],
+    targets: &BTreeSet<crate::graph::FactId>,
+) -> Result<(), Failure> {
     let (mut p, left) = picture::draw(attack, cluster, caption, lists, targets);
     if left > 0 {
         p.caption = format!("{} ({left} more paths not drawn)", p.caption);

@@ -216,9 +216,11 @@ fn psa_line(text: &str) -> Result<Value, String> {
         enforce_version: Option<String>,
     }
     let c: Case = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let level = psa::Level::parse(&c.enforce).ok_or_else(|| format!("enforce is {:?}, not privileged, baseline or restricted", c.enforce))?;
+    let level = psa::Level::parse(&c.enforce)
+        .ok_or_else(|| format!("enforce is {:?}, not privileged, baseline or restricted", c.enforce))?;
     let version = c.enforce_version.unwrap_or_else(|| "latest".into());
-    let minor = psa::parse_version(&version).ok_or_else(|| format!("enforce_version is {version:?}, not latest or v1.NN"))?;
+    let minor =
+        psa::parse_version(&version).ok_or_else(|| format!("enforce_version is {version:?}, not latest or v1.NN"))?;
     let violations = psa::evaluate(&pod_of(c.pod)?, psa::Policy { level, minor });
     Ok(json!({"allowed": violations.is_empty(), "violations": violations}))
 }

@@ -15,8 +15,14 @@ use source::Source;
 
 /// Finds and proves attack paths in Kubernetes clusters.
 #[derive(Debug, Parser)]
-#[command(name = "kpath", version, about, max_term_width = 100, arg_required_else_help = true,
-    after_help = "Exit codes: 0 done · 1 error · 2 usage · 3 gaps under --strict · 10 --expect did not hold · 11–14 --fail-on low … critical\n\nExamples:\n  kpath analyze --demo\n  kpath analyze -f dump/\n  kpath can pod/prod/web reach secret/prod/db --context prod")]
+#[command(
+    name = "kpath",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done · 1 error · 2 usage · 3 gaps under --strict · 10 --expect did not hold · 11–14 --fail-on low … critical\n\nExamples:\n  kpath analyze --demo\n  kpath analyze -f dump/\n  kpath can pod/prod/web reach secret/prod/db --context prod"
+)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -27,10 +33,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// What can reach what, worst first
-    #[command(after_help = "Examples:\n  kpath analyze --demo\n  kpath analyze -f dump/ -o json\n  kpath analyze --context prod --from internet --to 'secret/prod/*'\n  kpath analyze --demo -o png --output paths.png")]
+    #[command(
+        after_help = "Examples:\n  kpath analyze --demo\n  kpath analyze -f dump/ -o json\n  kpath analyze --context prod --from internet --to 'secret/prod/*'\n  kpath analyze --demo -o png --output paths.png"
+    )]
     Analyze(commands::Analyze),
     /// Yes, no or unknown, with the proof
-    #[command(after_help = "Examples:\n  kpath can pod/shop/web reach secret/shop/db --demo\n  kpath can sa/ci/runner reach cluster-admin -f dump/ --expect no")]
+    #[command(
+        after_help = "Examples:\n  kpath can pod/shop/web reach secret/shop/db --demo\n  kpath can sa/ci/runner reach cluster-admin -f dump/ --expect no"
+    )]
     Can(commands::Can),
     /// Saved questions
     Query(commands::Query),
@@ -78,14 +88,21 @@ impl Model {
         let mut q = Question::new();
         for name in self.assume.iter().chain(&self.no_assume) {
             if !ASSUMPTIONS.contains(&name.as_str()) {
-                let near = crate::query::selector::nearest(name, ASSUMPTIONS).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-                return Err(Failure::usage(format!("unknown assumption {name:?}{near}\nhint: assumptions are {}", ASSUMPTIONS.join(", "))));
+                let near = crate::query::selector::nearest(name, ASSUMPTIONS)
+                    .map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default();
+                return Err(Failure::usage(format!(
+                    "unknown assumption {name:?}{near}\nhint: assumptions are {}",
+                    ASSUMPTIONS.join(", ")
+                )));
             }
         }
         q.assumptions.extend(self.assume.iter().cloned());
         q.assumptions.retain(|a| !self.no_assume.contains(a));
         for g in &self.given {
-            let (id, value) = g.rsplit_once('=').ok_or_else(|| Failure::usage(format!("--given {g:?} has no value; write ID=yes or ID=no")))?;
+            let (id, value) = g
+                .rsplit_once('=')
+                .ok_or_else(|| Failure::usage(format!("--given {g:?} has no value; write ID=yes or ID=no")))?;
             let value = match value {
                 "yes" => true,
                 "no" => false,
@@ -187,7 +204,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Explain(c) => c.run(),
         Command::Eval(c) => c.run(),
         Command::Permissions => {
-            let role = serde_json::to_value(crate::collect::permissions()).map_err(|e| Failure::error(e.to_string()))?;
+            let role =
+                serde_json::to_value(crate::collect::permissions()).map_err(|e| Failure::error(e.to_string()))?;
             print(&(serde_json::to_string_pretty(&role).unwrap_or_default() + "\n"))
         }
         Command::Completions { shell } => {
@@ -228,10 +246,13 @@ impl Output {
         use std::io::IsTerminal;
         if let Some(path) = &self.output {
             let plain = anstream::adapter::strip_str(text).to_string();
-            return std::fs::write(path, bytes.unwrap_or(plain.as_bytes())).map_err(|e| Failure::error(format!("cannot write {}: {e}", path.display())));
+            return std::fs::write(path, bytes.unwrap_or(plain.as_bytes()))
+                .map_err(|e| Failure::error(format!("cannot write {}: {e}", path.display())));
         }
         match bytes {
-            Some(_) if std::io::stdout().is_terminal() => Err(Failure::usage("a PNG is not written to a terminal\nhint: add --output FILE.png")),
+            Some(_) if std::io::stdout().is_terminal() => {
+                Err(Failure::usage("a PNG is not written to a terminal\nhint: add --output FILE.png"))
+            }
             Some(b) => write_bytes(b),
             None => print(text),
         }

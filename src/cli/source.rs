@@ -97,7 +97,10 @@ impl Source {
     /// A message for the user.
     pub fn load(&self) -> Result<Cluster, Failure> {
         let version = match &self.server_version {
-            Some(text) => Some(Version::parse(text).ok_or_else(|| Failure::usage(format!("--server-version is {text:?}; write 1.36 or v1.36.2")))?),
+            Some(text) => Some(
+                Version::parse(text)
+                    .ok_or_else(|| Failure::usage(format!("--server-version is {text:?}; write 1.36 or v1.36.2")))?,
+            ),
             None => None,
         };
         let options = ClusterOptions { complete: self.complete || self.demo, version };

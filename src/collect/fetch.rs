@@ -34,7 +34,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { page: 500, parallel: 6, timeout: None, attempts: 5, pause: Duration::from_millis(500), most_pages: 20_000 }
+        Options {
+            page: 500,
+            parallel: 6,
+            timeout: None,
+            attempts: 5,
+            pause: Duration::from_millis(500),
+            most_pages: 20_000,
+        }
     }
 }
 
@@ -56,7 +63,11 @@ enum Failure {
 }
 
 /// Lists every kind. What fails becomes a gap; the rest goes on.
-pub async fn collect_all(client: &kube::Client, options: &Options, progress: &(dyn Fn(&'static str) -> ProgressBar + Sync)) -> Snapshot {
+pub async fn collect_all(
+    client: &kube::Client,
+    options: &Options,
+    progress: &(dyn Fn(&'static str) -> ProgressBar + Sync),
+) -> Snapshot {
     let mut importer = Importer::default();
     let version = get(client, "/version", "application/json", options).await;
     if let Ok(v) = &version {
@@ -91,9 +102,18 @@ pub async fn collect_all(client: &kube::Client, options: &Options, progress: &(d
     secret_types(client, options, &mut importer.snapshot).await;
     for name in ["aws-auth", "coredns"] {
         let path = format!("/api/v1/namespaces/kube-system/configmaps/{name}");
-        let known = importer.snapshot.objects.config_maps.iter().any(|c| c.metadata.namespace == "kube-system" && c.metadata.name == name);
+        let known = importer
+            .snapshot
+            .objects
+            .config_maps
+            .iter()
+            .any(|c| c.metadata.namespace == "kube-system" && c.metadata.name == name);
         if known && let Ok(object) = get(client, &path, "application/json", options).await {
-            importer.snapshot.objects.config_maps.retain(|c| !(c.metadata.namespace == "kube-system" && c.metadata.name == name));
+            importer
+                .snapshot
+                .objects
+                .config_maps
+                .retain(|c| !(c.metadata.namespace == "kube-system" && c.metadata.name == name));
             let _ = importer.document(object, "", None);
         }
     }
@@ -110,11 +130,18 @@ fn gap(snapshot: &mut Snapshot, kind: Kind, failure: &Failure) {
             return;
         }
         Failure::Absent => "the server does not have this kind (404)".to_owned(),
-        Failure::Status(403, message) => format!("forbidden: needs verb list on {} in API group {group} ({message})", info.resource),
+        Failure::Status(403, message) => {
+            format!("forbidden: needs verb list on {} in API group {group} ({message})", info.resource)
+        }
         Failure::Status(code, message) => format!("the server answered {code}: {message}"),
         Failure::Other(message) => message.clone(),
     };
-    snapshot.gaps.push(Gap { id: format!("unread:{}", info.kind), reason, hides: hides(kind).into(), ..Gap::default() });
+    snapshot.gaps.push(Gap {
+        id: format!("unread:{}", info.kind),
+        reason,
+        hides: hides(kind).into(),
+        ..Gap::default()
+    });
 }
 
 async fn secret_types(client: &kube::Client, options: &Options, snapshot: &mut Snapshot) {
@@ -126,7 +153,9 @@ async fn secret_types(client: &kube::Client, options: &Options, snapshot: &mut S
         let selector = format!("&fieldSelector=type%3D{}", kind.replace('/', "%2F"));
         let Ok(items) = list(client, Kind::Secret, &selector, options, &ProgressBar::hidden()).await else { continue };
         for item in items {
-            let text = |k: &str| item.pointer(&format!("/metadata/{k}")).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |k: &str| {
+                item.pointer(&format!("/metadata/{k}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             types.insert((text("namespace"), text("name")), kind);
         }
     }
@@ -138,9 +167,16 @@ async fn secret_types(client: &kube::Client, options: &Options, snapshot: &mut S
 }
 
 /// All items of a kind, page by page; starts over once when the server forgot the continue token (410).
-async fn list(client: &kube::Client, kind: Kind, selector: &str, options: &Options, bar: &ProgressBar) -> Result<Vec<Value>, Failure> {
+async fn list(
+    client: &kube::Client,
+    kind: Kind,
+    selector: &str,
+    options: &Options,
+    bar: &ProgressBar,
+) -> Result<Vec<Value>, Failure> {
     let info = kind.info();
-    let base = if info.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}/{}", info.group, info.version) };
+    let base =
+        if info.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}/{}", info.group, info.version) };
     let accept = if matches!(kind, Kind::Secret | Kind::ConfigMap) { METADATA } else { "application/json" };
     for _ in 0..3 {
         let mut items = Vec::new();
@@ -153,8 +189,15 @@ async fn list(client: &kube::Client, kind: Kind, selector: &str, options: &Optio
                 Err(Failure::Status(410, _)) => break,
                 other => other?,
             };
-            let Value::Object(mut page) = page else { return Err(Failure::Other("the server's list is no object".into())) };
-            let new = page.get("metadata").and_then(|m| m.get("continue")).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let Value::Object(mut page) = page else {
+                return Err(Failure::Other("the server's list is no object".into()));
+            };
+            let new = page
+                .get("metadata")
+                .and_then(|m| m.get("continue"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             if let Some(Value::Array(mut list)) = page.remove("items") {
                 // Reduced at once: what is dropped here is never kept anywhere.
                 for item in &mut list {
@@ -177,7 +220,15 @@ async fn list(client: &kube::Client, kind: Kind, selector: &str, options: &Optio
 }
 
 fn encode(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
 }
 
 /// One GET, repeated on 429 and 5xx as long as the server asks.
@@ -194,8 +245,17 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
         let work = async {
             let response = client.send(request).await.map_err(|e| Failure::Other(e.to_string()))?;
             let status = response.status();
-            let after = response.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-            let body = response.into_body().collect().await.map_err(|e| Failure::Other(format!("the answer broke off: {e}")))?.to_bytes();
+            let after = response
+                .headers()
+                .get(http::header::RETRY_AFTER)
+                .and_then(|v| v.to_str().ok())
+                .and_then(|v| v.parse::<u64>().ok());
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .map_err(|e| Failure::Other(format!("the answer broke off: {e}")))?
+                .to_bytes();
             Ok::<_, Failure>((status, after, body))
         };
         let limit = options.timeout.unwrap_or(Duration::from_secs(120));
@@ -213,7 +273,9 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|e| Failure::Other(format!("the answer is no JSON: {e}")));
         }
-        let message = serde_json::from_slice::<Value>(&body).ok().and_then(|v| v.get("message").and_then(Value::as_str).map(str::to_owned));
+        let message = serde_json::from_slice::<Value>(&body)
+            .ok()
+            .and_then(|v| v.get("message").and_then(Value::as_str).map(str::to_owned));
         let message = message.unwrap_or_else(|| status.to_string());
         match status {
             StatusCode::NOT_FOUND => return Err(Failure::Absent),

@@ -37,7 +37,9 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The connection could not be set up.
-    #[error("cannot connect: {0}\nhint: check `kubectl config current-context`, or read files with -f and a snapshot with --snapshot")]
+    #[error(
+        "cannot connect: {0}\nhint: check `kubectl config current-context`, or read files with -f and a snapshot with --snapshot"
+    )]
     Connect(String),
     /// A flag has a wrong value.
     #[error("{0}")]
@@ -52,8 +54,12 @@ pub enum CollectError {
 /// # Errors
 /// [`CollectError`] when no connection is possible or not a single kind could be listed.
 pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
-    let timeout = parse_duration(&connection.request_timeout)
-        .ok_or_else(|| CollectError::Flag(format!("--request-timeout is {:?}; write a number with s, m or h, such as 30s", connection.request_timeout)))?;
+    let timeout = parse_duration(&connection.request_timeout).ok_or_else(|| {
+        CollectError::Flag(format!(
+            "--request-timeout is {:?}; write a number with s, m or h, such as 30s",
+            connection.request_timeout
+        ))
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -63,15 +69,16 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         let (config, context) = configuration(connection, timeout).await?;
         let client = kube::Client::try_from(config).map_err(|e| CollectError::Connect(e.to_string()))?;
         let bars = MultiProgress::new();
-        let mut snapshot = fetch::collect_all(&client, &fetch::Options { timeout, ..fetch::Options::default() }, &|kind| {
-            let bar = bars.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
-                bar.set_style(style);
-            }
-            bar.set_message(kind);
-            bar
-        })
-        .await;
+        let mut snapshot =
+            fetch::collect_all(&client, &fetch::Options { timeout, ..fetch::Options::default() }, &|kind| {
+                let bar = bars.add(ProgressBar::new_spinner());
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
+                    bar.set_style(style);
+                }
+                bar.set_message(kind);
+                bar
+            })
+            .await;
         let _ = bars.clear();
         if snapshot.read.is_empty() {
             let reason = snapshot.gaps.first().map(|g| g.reason.clone()).unwrap_or_default();
@@ -90,12 +97,15 @@ async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kub
         None => match Kubeconfig::read() {
             Ok(k) => Some(k),
             // Inside a pod there is no kubeconfig; asking for a context by name needs one.
-            Err(e) if c.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => return Err(err(e.to_string())),
+            Err(e) if c.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
+                return Err(err(e.to_string()));
+            }
             Err(_) => None,
         },
     };
     let Some(mut kubeconfig) = kubeconfig else {
-        let mut config = kube::Config::incluster().map_err(|e| err(format!("no kubeconfig and not in a cluster ({e})")))?;
+        let mut config =
+            kube::Config::incluster().map_err(|e| err(format!("no kubeconfig and not in a cluster ({e})")))?;
         impersonate(&mut config, c);
         config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
         return Ok((config, "in-cluster".into()));
@@ -109,7 +119,8 @@ async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kub
     }
     kubeconfig.current_context.get_or_insert_with(String::new);
     let options = KubeConfigOptions { context: c.context.clone(), cluster: c.cluster.clone(), user: c.user.clone() };
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| err(e.to_string()))?;
+    let mut config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| err(e.to_string()))?;
     impersonate(&mut config, c);
     config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
     Ok((config, context))

@@ -86,7 +86,9 @@ impl Pod {
         };
         match statuses.iter().find(|s| s.name == c.container.name) {
             Some(s) if s.state.running.is_some() => true,
-            Some(s) if s.state.terminated.is_some() => lasting && c.kind == ContainerKind::Main && !self.finished() && self.restarts(),
+            Some(s) if s.state.terminated.is_some() => {
+                lasting && c.kind == ContainerKind::Main && !self.finished() && self.restarts()
+            }
             // A crash-looping or image-pulling container comes back; it is part of the running pod.
             Some(s) if s.state.waiting.is_some() => lasting,
             Some(_) | None => lasting,
@@ -176,8 +178,20 @@ pub fn effective_uid(pod: &Pod, c: &Container) -> Uid {
 
 /// Capabilities that a container runtime grants by default (containerd and CRI-O with a Docker-compatible set).
 pub const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE", "NET_RAW",
-    "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SYS_CHROOT",
+    "MKNOD",
+    "AUDIT_WRITE",
+    "SETFCAP",
 ];
 
 /// Upper case, one `CAP_` prefix removed.

@@ -233,9 +233,26 @@ macro_rules! stored {
 }
 
 stored!(
-    MetaOnly, Node, Pod, ServiceAccount, Role, Binding, Service, EndpointSlice, Ingress, IngressClass, NetworkPolicy,
-    PersistentVolume, PersistentVolumeClaim, WebhookConfiguration, AdmissionPolicy, AdmissionPolicyBinding, RuntimeClass,
-    CsiDriver, VolumeAttachment, ResourceSlice
+    MetaOnly,
+    Node,
+    Pod,
+    ServiceAccount,
+    Role,
+    Binding,
+    Service,
+    EndpointSlice,
+    Ingress,
+    IngressClass,
+    NetworkPolicy,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    WebhookConfiguration,
+    AdmissionPolicy,
+    AdmissionPolicyBinding,
+    RuntimeClass,
+    CsiDriver,
+    VolumeAttachment,
+    ResourceSlice
 );
 
 impl Stored for Workload {
@@ -274,7 +291,8 @@ impl Stored for ConfigMap {
     }
     fn reduce(&mut self) {
         self.metadata.annotations.retain(|k, _| keep_annotation(k));
-        let listed = self.metadata.namespace == "kube-system" && ["aws-auth", "coredns"].contains(&self.metadata.name.as_str());
+        let listed =
+            self.metadata.namespace == "kube-system" && ["aws-auth", "coredns"].contains(&self.metadata.name.as_str());
         if !listed {
             self.data.clear();
         }

@@ -55,19 +55,12 @@ pub struct OwnerReference {
 impl Meta {
     /// The managing controller, or the only owner where none is marked.
     pub fn controller(&self) -> Option<&OwnerReference> {
-        self.owner_references
-            .iter()
-            .find(|o| o.controller == Some(true))
-            .or_else(|| self.owner_references.first())
+        self.owner_references.iter().find(|o| o.controller == Some(true)).or_else(|| self.owner_references.first())
     }
 
     /// `namespace/name`, or the name alone for cluster-scoped objects.
     pub fn path(&self) -> String {
-        if self.namespace.is_empty() {
-            self.name.clone()
-        } else {
-            format!("{}/{}", self.namespace, self.name)
-        }
+        if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
     }
 }
 

@@ -1,4 +1,4 @@
 //! Questions: the selector language, and presets.
 
-pub mod selector;
 pub mod presets;
+pub mod selector;

@@ -55,7 +55,9 @@ pub fn find(id: &str) -> Result<Preset, String> {
     }
     let known = all();
     known.iter().find(|p| p.id == id).cloned().ok_or_else(|| {
-        let near = nearest(id, known.iter().map(|p| p.id.as_str())).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+        let near = nearest(id, known.iter().map(|p| p.id.as_str()))
+            .map(|n| format!("; did you mean {n:?}?"))
+            .unwrap_or_default();
         format!("unknown query {id:?}{near}\nhint: `kpath query list` shows all")
     })
 }

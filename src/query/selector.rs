@@ -21,7 +21,11 @@ fn error(selector: &str, start: usize, len: usize, message: impl Into<String>, h
     SelectorError {
         message: message.into(),
         selector: selector.to_owned(),
-        marker: format!("{}{}", " ".repeat(selector.get(..start).map_or(0, |s| s.chars().count())), "^".repeat(len.max(1))),
+        marker: format!(
+            "{}{}",
+            " ".repeat(selector.get(..start).map_or(0, |s| s.chars().count())),
+            "^".repeat(len.max(1))
+        ),
         hint: hint.map_or_else(String::new, |h| format!("\nhint: {h}")),
     }
 }
@@ -39,7 +43,22 @@ pub struct Selection {
 
 /// Kind words that selectors start with.
 const WORDS: [&str; 16] = [
-    "internet", "cluster-admin", "pod", "secret", "node", "sa", "user", "group", "deploy", "ds", "sts", "job", "cronjob", "rs", "role", "kms",
+    "internet",
+    "cluster-admin",
+    "pod",
+    "secret",
+    "node",
+    "sa",
+    "user",
+    "group",
+    "deploy",
+    "ds",
+    "sts",
+    "job",
+    "cronjob",
+    "rs",
+    "role",
+    "kms",
 ];
 
 /// Resolves a selector. `allow_empty`: a pattern that matches nothing is no error.
@@ -61,7 +80,15 @@ pub fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool
             let one = term_selection(attack, cluster, text, at, body, allow_empty || negated)?;
             all = Some(match (all, negated) {
                 (None, false) => one,
-                (None, true) => return Err(error(text, at, 1, "~ needs something to take away from", Some("write `pod/* & ~pod/kube-system/*`".into()))),
+                (None, true) => {
+                    return Err(error(
+                        text,
+                        at,
+                        1,
+                        "~ needs something to take away from",
+                        Some("write `pod/* & ~pod/kube-system/*`".into()),
+                    ));
+                }
                 (Some(mut a), true) => {
                     a.facts.retain(|f| !one.facts.contains(f));
                     a
@@ -80,7 +107,13 @@ pub fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool
         }
     }
     if out.facts.is_empty() && out.unread.is_empty() && !allow_empty {
-        return Err(error(text, 0, text.chars().count(), "the selector matches nothing", Some("--allow-empty accepts that".into())));
+        return Err(error(
+            text,
+            0,
+            text.chars().count(),
+            "the selector matches nothing",
+            Some("--allow-empty accepts that".into()),
+        ));
     }
     Ok(out)
 }
@@ -113,7 +146,14 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c.to_owned())
 }
 
-fn term_selection(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, term: &str, allow_empty: bool) -> Result<Selection, SelectorError> {
+fn term_selection(
+    attack: &Attack,
+    cluster: &Cluster,
+    whole: &str,
+    at: usize,
+    term: &str,
+    allow_empty: bool,
+) -> Result<Selection, SelectorError> {
     let mut s = Selection::default();
     match term {
         "" => return Err(error(whole, at, 1, "a selector is missing here", Some("for example pod/prod/web".into()))),
@@ -134,20 +174,34 @@ fn term_selection(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, te
         return Err(error(whole, at, word_end + 1, "the prefix CLUSTER: is reserved for several clusters", None));
     }
     if !WORDS.contains(&word) {
-        let hint = nearest(word, WORDS).map(|w| format!("did you mean {w:?}?")).or_else(|| Some(format!("selectors start with one of: {}", WORDS.join(" "))));
+        let hint = nearest(word, WORDS)
+            .map(|w| format!("did you mean {w:?}?"))
+            .or_else(|| Some(format!("selectors start with one of: {}", WORDS.join(" "))));
         return Err(error(whole, at, word.chars().count(), format!("unknown selector {word:?}"), hint));
     }
     if word == "role" || word == "kms" {
         return Err(error(whole, at, term.chars().count(), "cloud data is not collected by this version", None));
     }
     if let Some(args) = rest.strip_prefix('(') {
-        let args = args.strip_suffix(')').ok_or_else(|| error(whole, at + term.len(), 1, "the parenthesis is not closed", None))?;
+        let args = args
+            .strip_suffix(')')
+            .ok_or_else(|| error(whole, at + term.len(), 1, "the parenthesis is not closed", None))?;
         return filtered(attack, cluster, whole, at, word, args, allow_empty);
     }
     let path = rest.strip_prefix('/').unwrap_or_default();
     if path.is_empty() {
-        let shape = if matches!(word, "node" | "user" | "group") { format!("{word}/NAME") } else { format!("{word}/NAMESPACE/NAME") };
-        return Err(error(whole, at, term.chars().count(), "the selector names nothing", Some(format!("write {shape}, or {word}/* for all"))));
+        let shape = if matches!(word, "node" | "user" | "group") {
+            format!("{word}/NAME")
+        } else {
+            format!("{word}/NAMESPACE/NAME")
+        };
+        return Err(error(
+            whole,
+            at,
+            term.chars().count(),
+            "the selector names nothing",
+            Some(format!("write {shape}, or {word}/* for all")),
+        ));
     }
     match word {
         "user" | "group" => {
@@ -181,12 +235,22 @@ fn term_selection(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, te
         Some((ns, name)) => (ns, name),
         None if path == "*" => ("*", "*"),
         None => {
-            return Err(error(whole, at, term.chars().count(), format!("{word} needs a namespace"), Some(format!("write {word}/NAMESPACE/{path}"))));
+            return Err(error(
+                whole,
+                at,
+                term.chars().count(),
+                format!("{word} needs a namespace"),
+                Some(format!("write {word}/NAMESPACE/{path}")),
+            ));
         }
     };
     match word {
-        "pod" => pick(cluster, Kind::Pod, whole, at, ns, name, allow_empty, &mut s, |i, s| s.facts.extend(attack.id(Fact::Pod(i))))?,
-        "secret" => pick(cluster, Kind::Secret, whole, at, ns, name, allow_empty, &mut s, |i, s| s.facts.extend(attack.id(Fact::Secret(i))))?,
+        "pod" => pick(cluster, Kind::Pod, whole, at, ns, name, allow_empty, &mut s, |i, s| {
+            s.facts.extend(attack.id(Fact::Pod(i)))
+        })?,
+        "secret" => pick(cluster, Kind::Secret, whole, at, ns, name, allow_empty, &mut s, |i, s| {
+            s.facts.extend(attack.id(Fact::Secret(i)))
+        })?,
         "sa" => {
             s.credential = true;
             pick(cluster, Kind::ServiceAccount, whole, at, ns, name, allow_empty, &mut s, |i, s| {
@@ -209,7 +273,9 @@ fn term_selection(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, te
             for (i, p) in cluster.objects.pods.iter().enumerate() {
                 let direct = p.metadata.controller().map(|o| (o.kind.clone(), o.name.clone()));
                 let top = p.owner(cluster);
-                let own = |x: &(String, String)| x.0 == kind.info().kind && chosen.contains(&(p.metadata.namespace.clone(), x.1.clone()));
+                let own = |x: &(String, String)| {
+                    x.0 == kind.info().kind && chosen.contains(&(p.metadata.namespace.clone(), x.1.clone()))
+                };
                 if own(&top) || direct.as_ref().is_some_and(own) {
                     s.facts.extend(attack.id(Fact::Pod(i as u32)));
                 }
@@ -258,11 +324,19 @@ fn pick(
         return Ok(());
     }
     let shown = if ns.is_empty() { name.to_owned() } else { format!("{ns}/{name}") };
-    let all: Vec<String> = (0..cluster.objects.len(kind)).filter_map(|i| cluster.objects.meta(kind, i)).map(crate::model::meta::Meta::path).collect();
+    let all: Vec<String> = (0..cluster.objects.len(kind))
+        .filter_map(|i| cluster.objects.meta(kind, i))
+        .map(crate::model::meta::Meta::path)
+        .collect();
     let hint = nearest(&shown, all.iter().map(String::as_str)).map(|n| format!("did you mean {n:?}?"));
     let what = if shown.contains('*') { "matches nothing" } else { "does not exist" };
-    Err(error(whole, at, whole.get(at..).map_or(1, |t| t.split(['|', '&']).next().unwrap_or_default().trim_end().chars().count()),
-        format!("{} {shown} {what}", kind.info().kind), hint.or_else(|| Some("--allow-empty accepts a pattern without a match".into()))))
+    Err(error(
+        whole,
+        at,
+        whole.get(at..).map_or(1, |t| t.split(['|', '&']).next().unwrap_or_default().trim_end().chars().count()),
+        format!("{} {shown} {what}", kind.info().kind),
+        hint.or_else(|| Some("--allow-empty accepts a pattern without a match".into())),
+    ))
 }
 
 /// `*` matches any run of characters.
@@ -279,21 +353,49 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn filtered(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, word: &str, args: &str, allow_empty: bool) -> Result<Selection, SelectorError> {
+fn filtered(
+    attack: &Attack,
+    cluster: &Cluster,
+    whole: &str,
+    at: usize,
+    word: &str,
+    args: &str,
+    allow_empty: bool,
+) -> Result<Selection, SelectorError> {
     let kind = match word {
         "pod" => Kind::Pod,
         "secret" => Kind::Secret,
         "sa" => Kind::ServiceAccount,
         "node" => Kind::Node,
-        other => return Err(error(whole, at, other.chars().count(), format!("{other} takes no filter"), Some("use pod(…), secret(…), sa(…) or node(…)".into()))),
+        other => {
+            return Err(error(
+                whole,
+                at,
+                other.chars().count(),
+                format!("{other} takes no filter"),
+                Some("use pod(…), secret(…), sa(…) or node(…)".into()),
+            ));
+        }
     };
     let mut filters = Vec::new();
     for part in args.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let Some((k, v)) = part.split_once('=') else {
-            return Err(error(whole, at, word.chars().count(), format!("filter {part:?} has no value"), Some("write ns=prod or label.app=web".into())));
+            return Err(error(
+                whole,
+                at,
+                word.chars().count(),
+                format!("filter {part:?} has no value"),
+                Some("write ns=prod or label.app=web".into()),
+            ));
         };
         if !matches!(k, "ns" | "name") && !k.starts_with("label.") {
-            return Err(error(whole, at, word.chars().count(), format!("unknown filter {k:?}"), Some("filters are ns, name and label.KEY".into())));
+            return Err(error(
+                whole,
+                at,
+                word.chars().count(),
+                format!("unknown filter {k:?}"),
+                Some("filters are ns, name and label.KEY".into()),
+            ));
         }
         filters.push((k.trim(), v.trim()));
     }
@@ -313,14 +415,23 @@ fn filtered(attack: &Attack, cluster: &Cluster, whole: &str, at: usize, word: &s
             Kind::Pod => attack.id(Fact::Pod(i)),
             Kind::Secret => attack.id(Fact::Secret(i)),
             Kind::Node => attack.id(Fact::Node(i)),
-            _ => attack.subjects.find(&Subject::ServiceAccount(m.namespace.clone(), m.name.clone())).and_then(|n| attack.id(Fact::Identity(n))),
+            _ => attack
+                .subjects
+                .find(&Subject::ServiceAccount(m.namespace.clone(), m.name.clone()))
+                .and_then(|n| attack.id(Fact::Identity(n))),
         };
         s.facts.extend(fact);
     }
     if !cluster.was_read(kind) {
         s.unread.insert(kind);
     } else if s.facts.is_empty() && !allow_empty {
-        return Err(error(whole, at, word.chars().count(), "the filter matches nothing", Some("--allow-empty accepts that".into())));
+        return Err(error(
+            whole,
+            at,
+            word.chars().count(),
+            "the filter matches nothing",
+            Some("--allow-empty accepts that".into()),
+        ));
     }
     Ok(s)
 }

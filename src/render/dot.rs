@@ -45,24 +45,37 @@ pub fn render(p: &Picture) -> String {
         clusters.entry(&b.namespace).or_default().push(i);
     }
     for (c, (namespace, members)) in clusters.iter().enumerate() {
-        let nodes: Vec<Stmt> = members.iter().filter_map(|i| p.boxes.get(*i).map(|b| (i, b))).map(|(i, b)| {
-            let (fill, line, text) = b.shape.colors();
-            let label = if b.kind.is_empty() { b.name.clone() } else { format!("{}\n{}", b.kind, b.name) };
-            let shape = match b.shape {
-                Shape::Attacker | Shape::Workload => "box",
-                Shape::Target => "octagon",
-                Shape::Node => "box3d",
-                Shape::Permission => "note",
-                Shape::Identity => "square",
-                Shape::And => "circle",
-            };
-            let shape = if b.shape == Shape::Identity { "box" } else { shape };
-            let style = if matches!(b.shape, Shape::Attacker | Shape::Workload) { "filled,rounded" } else { "filled" };
-            Stmt::Node(Node::new(node_id(*i), vec![
-                attribute("label", &label), attribute("shape", shape), attribute("style", style), attribute("fillcolor", fill),
-                attribute("color", line), attribute("fontcolor", text), attribute("fontname", "Helvetica"),
-            ]))
-        }).collect();
+        let nodes: Vec<Stmt> = members
+            .iter()
+            .filter_map(|i| p.boxes.get(*i).map(|b| (i, b)))
+            .map(|(i, b)| {
+                let (fill, line, text) = b.shape.colors();
+                let label = if b.kind.is_empty() { b.name.clone() } else { format!("{}\n{}", b.kind, b.name) };
+                let shape = match b.shape {
+                    Shape::Attacker | Shape::Workload => "box",
+                    Shape::Target => "octagon",
+                    Shape::Node => "box3d",
+                    Shape::Permission => "note",
+                    Shape::Identity => "square",
+                    Shape::And => "circle",
+                };
+                let shape = if b.shape == Shape::Identity { "box" } else { shape };
+                let style =
+                    if matches!(b.shape, Shape::Attacker | Shape::Workload) { "filled,rounded" } else { "filled" };
+                Stmt::Node(Node::new(
+                    node_id(*i),
+                    vec![
+                        attribute("label", &label),
+                        attribute("shape", shape),
+                        attribute("style", style),
+                        attribute("fillcolor", fill),
+                        attribute("color", line),
+                        attribute("fontcolor", text),
+                        attribute("fontname", "Helvetica"),
+                    ],
+                ))
+            })
+            .collect();
         if namespace.is_empty() {
             stmts.extend(nodes);
         } else {
@@ -76,10 +89,16 @@ pub fn render(p: &Picture) -> String {
         }
     }
     for a in &p.arrows {
-        let mut attributes = vec![attribute("label", &if a.unknown { format!("{} ?", a.label) } else { a.label.clone() }), attribute("fontname", "Helvetica")];
+        let mut attributes = vec![
+            attribute("label", &if a.unknown { format!("{} ?", a.label) } else { a.label.clone() }),
+            attribute("fontname", "Helvetica"),
+        ];
         attributes.push(attribute("style", if a.unknown { "dotted" } else { "solid" }));
         attributes.push(attribute("color", "#B3002D"));
-        stmts.push(Stmt::Edge(Edge { ty: EdgeTy::Pair(Vertex::N(node_id(a.from)), Vertex::N(node_id(a.to))), attributes }));
+        stmts.push(Stmt::Edge(Edge {
+            ty: EdgeTy::Pair(Vertex::N(node_id(a.from)), Vertex::N(node_id(a.to))),
+            attributes,
+        }));
     }
     print(Graph::DiGraph { id: Id::Plain("kpath".into()), strict: false, stmts })
 }

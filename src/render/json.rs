@@ -27,7 +27,8 @@ pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &
             map.insert("proof".into(), json!({"from": a.from, "to": a.to, "steps": first}));
         }
         if a.proofs.len() > 1 {
-            let more: Vec<Value> = a.proofs.iter().skip(1).map(|p| json!({"from": a.from, "to": a.to, "steps": p})).collect();
+            let more: Vec<Value> =
+                a.proofs.iter().skip(1).map(|p| json!({"from": a.from, "to": a.to, "steps": p})).collect();
             map.insert("moreProofs".into(), more.into());
         }
         map.insert("unknownBecause".into(), json!(a.unknown_because));

@@ -96,13 +96,24 @@ pub struct Picture {
 pub const LIMIT: usize = 40;
 
 /// Draws step lists until the limit is reached; returns the picture and how many lists were left out.
-pub fn draw(attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]], targets: &BTreeSet<FactId>) -> (Picture, usize) {
+pub fn draw(
+    attack: &Attack,
+    cluster: &Cluster,
+    caption: &str,
+    lists: &[&[Step]],
+    targets: &BTreeSet<FactId>,
+) -> (Picture, usize) {
     let mut p = Picture { caption: caption.to_owned(), ..Picture::default() };
     let mut index: BTreeMap<FactId, usize> = BTreeMap::new();
     let mut ands: BTreeMap<Vec<FactId>, usize> = BTreeMap::new();
     let mut left = 0;
     for list in lists {
-        let new = list.iter().flat_map(|s| s.premise_ids.iter().chain([&s.id])).filter(|f| !index.contains_key(f)).collect::<BTreeSet<_>>().len();
+        let new = list
+            .iter()
+            .flat_map(|s| s.premise_ids.iter().chain([&s.id]))
+            .filter(|f| !index.contains_key(f))
+            .collect::<BTreeSet<_>>()
+            .len();
         if !p.boxes.is_empty() && p.boxes.len() + new > LIMIT {
             left += 1;
             continue;
@@ -116,7 +127,12 @@ pub fn draw(attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]]
                 let mut key = s.premise_ids.clone();
                 key.push(s.id);
                 let and = *ands.entry(key).or_insert_with(|| {
-                    p.boxes.push(Box_ { kind: String::new(), name: "AND".into(), shape: Shape::And, namespace: String::new() });
+                    p.boxes.push(Box_ {
+                        kind: String::new(),
+                        name: "AND".into(),
+                        shape: Shape::And,
+                        namespace: String::new(),
+                    });
                     p.boxes.len() - 1
                 });
                 for q in &s.premise_ids {
@@ -155,9 +171,19 @@ fn label(s: &Step) -> String {
     text.chars().take(48).collect()
 }
 
-fn place(p: &mut Picture, index: &mut BTreeMap<FactId, usize>, attack: &Attack, cluster: &Cluster, f: FactId, target: bool) -> usize {
+fn place(
+    p: &mut Picture,
+    index: &mut BTreeMap<FactId, usize>,
+    attack: &Attack,
+    cluster: &Cluster,
+    f: FactId,
+    target: bool,
+) -> usize {
     if let Some(i) = index.get(&f) {
-        if target && let Some(b) = p.boxes.get_mut(*i) && b.shape != Shape::Attacker {
+        if target
+            && let Some(b) = p.boxes.get_mut(*i)
+            && b.shape != Shape::Attacker
+        {
             b.shape = Shape::Target;
         }
         return *i;
@@ -169,7 +195,9 @@ fn place(p: &mut Picture, index: &mut BTreeMap<FactId, usize>, attack: &Attack, 
     let starts = p.boxes.is_empty();
     let (kind, short, ns, shape) = match fact {
         Some(Fact::Internet) => ("outside", "internet", "", Shape::Attacker),
-        Some(Fact::Exec(..) | Fact::Pod(_)) => ("pod", short, ns, if starts { Shape::Attacker } else { Shape::Workload }),
+        Some(Fact::Exec(..) | Fact::Pod(_)) => {
+            ("pod", short, ns, if starts { Shape::Attacker } else { Shape::Workload })
+        }
         Some(Fact::Identity(s)) => match attack.subjects.get(s) {
             Some(Subject::ServiceAccount(..)) => ("service account", short, ns, Shape::Identity),
             Some(Subject::User(_)) => ("user", path, "", Shape::Identity),
@@ -178,9 +206,15 @@ fn place(p: &mut Picture, index: &mut BTreeMap<FactId, usize>, attack: &Attack, 
         Some(Fact::Secret(_)) => ("secret", short, ns, Shape::Target),
         Some(Fact::Node(_)) => ("node", path, "", Shape::Node),
         Some(Fact::ClusterAdmin) => ("rights", "cluster-admin", "", Shape::Target),
-        Some(Fact::Workload(n)) => ("own workload", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload),
-        Some(Fact::PrivilegedWorkload(n)) => ("privileged pod", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload),
-        Some(Fact::NamespaceAdmin(n)) => ("namespace admin", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Permission),
+        Some(Fact::Workload(n)) => {
+            ("own workload", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload)
+        }
+        Some(Fact::PrivilegedWorkload(n)) => {
+            ("privileged pod", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload)
+        }
+        Some(Fact::NamespaceAdmin(n)) => {
+            ("namespace admin", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Permission)
+        }
         _ => ("", selector.as_str(), "", Shape::Permission),
     };
     let shape = if target && shape != Shape::Attacker { Shape::Target } else { shape };

@@ -22,24 +22,43 @@ fn paint(style: Style, text: &str) -> String {
 /// Control and bidirectional characters of names are shown as escapes, never sent to the terminal.
 pub fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}') { c.escape_unicode().to_string() } else { c.to_string() })
+        .map(|c| {
+            if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+            {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            }
+        })
         .collect()
 }
 
 fn wrap(text: &str, indent: &str, first: &str, width: usize) -> String {
-    let options = textwrap::Options::new(width.max(40)).initial_indent(first).subsequent_indent(indent).break_words(false);
+    let options =
+        textwrap::Options::new(width.max(40)).initial_indent(first).subsequent_indent(indent).break_words(false);
     textwrap::fill(&clean(text), options)
 }
 
 fn steps(out: &mut String, list: &[Step], width: usize, verbose: bool) {
     for (n, s) in list.iter().enumerate() {
         let mark = if s.unknown_if.is_empty() { "" } else { " ?" };
-        let assumed = if s.assumptions.is_empty() { String::new() } else { format!(" [assuming {}]", s.assumptions.join(", ")) };
-        let _ = writeln!(out, "{}", wrap(&format!("{} ({}){mark}{assumed}", s.fact, s.technique), "     ", &format!("  {}. ", n + 1), width));
-        let key: Vec<String> = s.evidence.iter().filter(|e| !e.pointer.starts_with("/metadata/name")).map(|e| {
-            let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
-            format!("{} {}{value}", e.object.short(), e.pointer)
-        }).collect();
+        let assumed =
+            if s.assumptions.is_empty() { String::new() } else { format!(" [assuming {}]", s.assumptions.join(", ")) };
+        let _ = writeln!(
+            out,
+            "{}",
+            wrap(&format!("{} ({}){mark}{assumed}", s.fact, s.technique), "     ", &format!("  {}. ", n + 1), width)
+        );
+        let key: Vec<String> = s
+            .evidence
+            .iter()
+            .filter(|e| !e.pointer.starts_with("/metadata/name"))
+            .map(|e| {
+                let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
+                format!("{} {}{value}", e.object.short(), e.pointer)
+            })
+            .collect();
         let shown: Vec<String> = if key.is_empty() {
             s.evidence.iter().map(|e| format!("{} {}: {}", e.object.short(), e.pointer, e.why)).collect()
         } else {
@@ -101,7 +120,11 @@ pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &
         if !a.nearest.is_empty() {
             let _ = writeln!(out, "\n{}", paint(BOLD, "one premise is missing for"));
             for n in &a.nearest {
-                let _ = writeln!(out, "{}", wrap(&format!("{}: {} needs one who {}", n.technique, n.would, n.missing), "    ", "  ", width));
+                let _ = writeln!(
+                    out,
+                    "{}",
+                    wrap(&format!("{}: {} needs one who {}", n.technique, n.would, n.missing), "    ", "  ", width)
+                );
             }
         }
     }
@@ -116,7 +139,14 @@ pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &
 
 fn footer(out: &mut String, cluster: &Cluster) {
     if cluster.source.version_assumed {
-        let _ = writeln!(out, "{}", paint(DIM, &format!("server version not given, {} assumed (--server-version)", cluster.source.server_version)));
+        let _ = writeln!(
+            out,
+            "{}",
+            paint(
+                DIM,
+                &format!("server version not given, {} assumed (--server-version)", cluster.source.server_version)
+            )
+        );
     }
     let unread: Vec<&str> = cluster.gaps.iter().filter_map(|g| g.id.strip_prefix("unread:")).collect();
     if !unread.is_empty() {
@@ -125,7 +155,8 @@ fn footer(out: &mut String, cluster: &Cluster) {
     }
     let skipped = cluster.gaps.iter().filter(|g| !g.id.starts_with("unread:")).count();
     if skipped > 0 {
-        let _ = writeln!(out, "{}", paint(DIM, &format!("{skipped} files or objects were skipped; -o json lists them")));
+        let _ =
+            writeln!(out, "{}", paint(DIM, &format!("{skipped} files or objects were skipped; -o json lists them")));
     }
 }
 
@@ -179,18 +210,43 @@ pub fn analysis(cluster: &Cluster, a: &Analysis, width: usize, all: bool) -> Str
         }
     }
     if !platform.is_empty() {
-        let names: std::collections::BTreeSet<&str> = platform.iter().flat_map(|r| &r.from).map(String::as_str).collect();
+        let names: std::collections::BTreeSet<&str> =
+            platform.iter().flat_map(|r| &r.from).map(String::as_str).collect();
         let shown: Vec<&str> = names.iter().take(6).copied().collect();
         let more = if names.len() > 6 { format!(" and {} more", names.len() - 6) } else { String::new() };
-        let _ = writeln!(out, "\n{}", wrap(&format!("platform: {} workloads that need node access by design: {}{more}", names.len(), shown.join(", ")), "  ", "", width));
+        let _ = writeln!(
+            out,
+            "\n{}",
+            wrap(
+                &format!(
+                    "platform: {} workloads that need node access by design: {}{more}",
+                    names.len(),
+                    shown.join(", ")
+                ),
+                "  ",
+                "",
+                width
+            )
+        );
     }
     let share = |n: usize| if a.pods == 0 { String::from("0 %") } else { format!("{} %", n * 100 / a.pods) };
     let [admin, node, secret] = a.pods_with_path;
     let _ = writeln!(out, "\n{} workloads are reachable from the internet", a.internet_workloads);
-    let _ = writeln!(out, "of {} pods {admin} ({}) reach cluster-admin, {node} ({}) a node, {secret} ({}) a secret of another namespace", a.pods, share(admin), share(node), share(secret));
+    let _ = writeln!(
+        out,
+        "of {} pods {admin} ({}) reach cluster-admin, {node} ({}) a node, {secret} ({}) a secret of another namespace",
+        a.pods,
+        share(admin),
+        share(node),
+        share(secret)
+    );
     if !a.choke_points.is_empty() {
         let list: Vec<String> = a.choke_points.iter().map(|(o, n)| format!("{o} ({n})")).collect();
-        let _ = writeln!(out, "{}", wrap(&format!("removing these keeps most pods from cluster-admin: {}", list.join(", ")), "  ", "", width));
+        let _ = writeln!(
+            out,
+            "{}",
+            wrap(&format!("removing these keeps most pods from cluster-admin: {}", list.join(", ")), "  ", "", width)
+        );
     }
     footer(&mut out, cluster);
     out
@@ -207,18 +263,25 @@ fn row(out: &mut String, r: &Row, n: usize, width: usize, verbose: bool) {
         many => format!("{} ({})", r.to, many.len()),
     };
     let text = format!("{from}{pods} → {target}");
-    let _ = writeln!(out, "{n:>3} {} {}", paint(style, &label), paint(BOLD, wrap(&text, "             ", "", width.saturating_sub(13)).trim_start()));
+    let _ = writeln!(
+        out,
+        "{n:>3} {} {}",
+        paint(style, &label),
+        paint(BOLD, wrap(&text, "             ", "", width.saturating_sub(13)).trim_start())
+    );
     if verbose {
         steps(out, &r.steps, width, true);
         return;
     }
     for s in &r.steps {
         let why = s.evidence.iter().rev().find(|e| !e.pointer.starts_with("/metadata")).or(s.evidence.last());
-        let why = why.map(|e| {
-            let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
-            format!(": {} {}{value}", e.object.short(), e.pointer)
-        }).unwrap_or_default();
-        let line = clean(&format!("{} [{}]{why}", s.fact, s.technique));
+        let why = why
+            .map(|e| {
+                let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
+                format!(": {} {}{value}", e.object.short(), e.pointer)
+            })
+            .unwrap_or_default();
+        let line = clean(&format!("{}: {}{}", s.technique, s.fact, why.replacen(": ", " ← ", 1)));
         let mut line: String = line.chars().take(width.saturating_sub(8)).collect();
         if line.chars().count() == width.saturating_sub(8) {
             line.pop();

@@ -73,14 +73,52 @@ pub struct Analysis {
 
 /// Workloads that need node access to do their work.
 const PLATFORM: [&str; 40] = [
-    "kube-proxy", "calico-node", "calico-typha", "calico-kube-controllers", "aws-node", "cilium", "antrea-agent", "antrea-controller", "weave-net", "kube-flannel", "canal",
-    "kindnet", "ovnkube", "multus", "ebs-csi", "efs-csi", "csi-", "longhorn", "rook-ceph", "nvidia-device-plugin", "device-plugin",
-    "node-local-dns", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "istio-cni", "linkerd-cni", "node-problem-detector",
-    "speaker", "local-path-provisioner", "kube-router", "azure-cni", "gke-", "secrets-store-csi", "tigera", "engine-image", "instance-manager", "node-exporter", "snapshot-controller",
+    "kube-proxy",
+    "calico-node",
+    "calico-typha",
+    "calico-kube-controllers",
+    "aws-node",
+    "cilium",
+    "antrea-agent",
+    "antrea-controller",
+    "weave-net",
+    "kube-flannel",
+    "canal",
+    "kindnet",
+    "ovnkube",
+    "multus",
+    "ebs-csi",
+    "efs-csi",
+    "csi-",
+    "longhorn",
+    "rook-ceph",
+    "nvidia-device-plugin",
+    "device-plugin",
+    "node-local-dns",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "etcd",
+    "istio-cni",
+    "linkerd-cni",
+    "node-problem-detector",
+    "speaker",
+    "local-path-provisioner",
+    "kube-router",
+    "azure-cni",
+    "gke-",
+    "secrets-store-csi",
+    "tigera",
+    "engine-image",
+    "instance-manager",
+    "node-exporter",
+    "snapshot-controller",
 ];
 
 fn is_platform(name: &str, namespace: &str) -> bool {
-    PLATFORM.iter().any(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
+    PLATFORM
+        .iter()
+        .any(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
         || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
 }
 
@@ -98,7 +136,13 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     let mut rows: BTreeMap<(String, String, Vec<(String, String)>), Row> = BTreeMap::new();
     let masks = [settings.mask(&attack.graph, Lane::Must), settings.mask(&attack.graph, Lane::May)];
     let condensed = [Condensed::new(&attack.graph, &masks[0]), Condensed::new(&attack.graph, &masks[1])];
-    let mut analysis = Analysis { paths: Vec::new(), pods: 0, pods_with_path: [0; 3], internet_workloads: 0, choke_points: Vec::new() };
+    let mut analysis = Analysis {
+        paths: Vec::new(),
+        pods: 0,
+        pods_with_path: [0; 3],
+        internet_workloads: 0,
+        choke_points: Vec::new(),
+    };
     let ranking = if question.shortest { Ranking::Hops } else { Ranking::Cost };
     let mut prover = Prover::new(&attack.graph, &settings, ranking);
     let admin = to.facts.iter().copied().find(|f| attack.fact(*f) == Some(Fact::ClusterAdmin));
@@ -109,7 +153,13 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
             analysis.pods += source.pods.len();
             let mut groups: BTreeMap<(u8, String), (Verdict, Vec<FactId>)> = BTreeMap::new();
             let holds = |f: FactId| {
-                if lanes[0].holds(f, lane) { Some(Verdict::Yes) } else if lanes[1].holds(f, lane) { Some(Verdict::Unknown) } else { None }
+                if lanes[0].holds(f, lane) {
+                    Some(Verdict::Yes)
+                } else if lanes[1].holds(f, lane) {
+                    Some(Verdict::Unknown)
+                } else {
+                    None
+                }
             };
             let admin_verdict = admin.and_then(holds);
             if let Some(v) = admin_verdict {
@@ -123,7 +173,18 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                     }
                     let key = match attack.fact(*f) {
                         Some(Fact::Node(_) | Fact::NodeOf(_) | Fact::AnyNode) => (1, "node/*".to_owned()),
-                        Some(Fact::Secret(s)) => (2, format!("secret/{}/*", cluster.objects.secrets.get(s as usize).map(|x| x.metadata.namespace.clone()).unwrap_or_default())),
+                        Some(Fact::Secret(s)) => (
+                            2,
+                            format!(
+                                "secret/{}/*",
+                                cluster
+                                    .objects
+                                    .secrets
+                                    .get(s as usize)
+                                    .map(|x| x.metadata.namespace.clone())
+                                    .unwrap_or_default()
+                            ),
+                        ),
                         Some(Fact::ClusterAdmin) | None => continue,
                         Some(x) => (3, name::selector(attack, cluster, x)),
                     };
@@ -136,10 +197,18 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                     }
                 }
             }
-            let namespaces: BTreeSet<&str> = source.pods.iter().filter_map(|p| cluster.objects.pods.get(*p as usize)).map(|p| p.metadata.namespace.as_str()).collect();
+            let namespaces: BTreeSet<&str> = source
+                .pods
+                .iter()
+                .filter_map(|p| cluster.objects.pods.get(*p as usize))
+                .map(|p| p.metadata.namespace.as_str())
+                .collect();
             let mut flags = [false; 3];
             for ((rank, label), (verdict, targets)) in &groups {
-                let foreign = label.strip_prefix("secret/").and_then(|r| r.strip_suffix("/*")).is_some_and(|ns| !namespaces.contains(ns));
+                let foreign = label
+                    .strip_prefix("secret/")
+                    .and_then(|r| r.strip_suffix("/*"))
+                    .is_some_and(|ns| !namespaces.contains(ns));
                 if *verdict == Verdict::Yes {
                     flags[0] |= *rank == 0;
                     flags[1] |= *rank <= 1;
@@ -147,7 +216,9 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 }
                 let mask = if *verdict == Verdict::Yes { &masks[0] } else { &masks[1] };
                 let wanted: BTreeSet<FactId> = targets.iter().copied().collect();
-                let Some(proof) = prover.prove(mask, &BTreeSet::new(), &source.starts, &|f| wanted.contains(&f)) else { continue };
+                let Some(proof) = prover.prove(mask, &BTreeSet::new(), &source.starts, &|f| wanted.contains(&f)) else {
+                    continue;
+                };
                 let steps = step::steps(attack, cluster, &settings, &proof);
                 add_row(&mut rows, attack, cluster, source, *verdict, label, targets, steps, foreign);
             }
@@ -160,13 +231,17 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     }
     let mut paths: Vec<Row> = rows.into_values().collect();
     for r in &mut paths {
-        r.from.sort();
-        r.from.dedup();
+        // The proof starts from the first source: it stays in front.
+        if let Some((first, rest)) = r.from.split_first() {
+            let others: BTreeSet<&String> = rest.iter().filter(|x| *x != first).collect();
+            r.from = std::iter::once(first.clone()).chain(others.into_iter().cloned()).collect();
+        }
         r.targets.sort();
         r.targets.dedup();
     }
     paths.sort_by(|a, b| {
-        (a.answer == Verdict::Unknown).cmp(&(b.answer == Verdict::Unknown))
+        (a.answer == Verdict::Unknown)
+            .cmp(&(b.answer == Verdict::Unknown))
             .then(b.severity.cmp(&a.severity))
             .then(b.count.cmp(&a.count))
             .then(a.from.cmp(&b.from))
@@ -184,7 +259,12 @@ fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> 
     let mut out = Vec::new();
     for f in &from.facts {
         let Some(Fact::Pod(p)) = attack.fact(*f) else {
-            out.push(Source { pods: Vec::new(), starts: answer::starts(attack, cluster, *f), internet: attack.fact(*f) == Some(Fact::Internet), own: BTreeSet::new() });
+            out.push(Source {
+                pods: Vec::new(),
+                starts: answer::starts(attack, cluster, *f),
+                internet: attack.fact(*f) == Some(Fact::Internet),
+                own: BTreeSet::new(),
+            });
             continue;
         };
         let starts = answer::starts(attack, cluster, *f);
@@ -234,13 +314,24 @@ fn add_row(
     for p in &source.pods {
         if let Some(pod) = cluster.objects.pods.get(*p as usize) {
             let (kind, owner) = pod.owner(cluster);
-            owners.insert(format!("{}/{}/{owner}", short_kind(&kind), pod.metadata.namespace), is_platform(&owner, &pod.metadata.namespace));
+            owners.insert(
+                format!("{}/{}/{owner}", short_kind(&kind), pod.metadata.namespace),
+                is_platform(&owner, &pod.metadata.namespace),
+            );
         }
     }
     if source.internet {
         owners.insert("internet".into(), false);
     } else if source.pods.is_empty() {
-        owners.insert(source.starts.first().and_then(|f| attack.fact(*f)).map(|f| name::selector(attack, cluster, f)).unwrap_or_default(), false);
+        owners.insert(
+            source
+                .starts
+                .first()
+                .and_then(|f| attack.fact(*f))
+                .map(|f| name::selector(attack, cluster, f))
+                .unwrap_or_default(),
+            false,
+        );
     }
     let platform = !owners.is_empty() && owners.values().all(|p| *p);
     let mut severity = match label {
@@ -258,9 +349,18 @@ fn add_row(
     // Rows with the same steps after the first share a line; a single step counts by its technique.
     let mut tail: Vec<(String, String)> = steps.iter().skip(1).map(|s| (s.technique.clone(), s.fact.clone())).collect();
     if tail.is_empty() || source.internet {
-        tail = steps.iter().map(|s| (s.technique.clone(), if s.fact.contains("node/") { "node".into() } else { s.fact.clone() })).collect();
+        tail = steps
+            .iter()
+            .map(|s| (s.technique.clone(), if s.fact.contains("node/") { "node".into() } else { s.fact.clone() }))
+            .collect();
     }
-    tail.insert(0, (steps.first().map(|s| s.technique.clone()).unwrap_or_default(), format!("{verdict:?}{platform}{}", source.internet)));
+    tail.insert(
+        0,
+        (
+            steps.first().map(|s| s.technique.clone()).unwrap_or_default(),
+            format!("{verdict:?}{platform}{}", source.internet),
+        ),
+    );
     let unknown: BTreeSet<String> = steps.iter().flat_map(|s| s.unknown_if.iter().cloned()).collect();
     let key = (label.to_owned(), format!("{severity:?}"), tail);
     let row = rows.entry(key).or_insert_with(|| Row {
@@ -307,7 +407,11 @@ fn internet_workloads(attack: &Attack, cluster: &Cluster, mask: &[bool]) -> usiz
     let Some(internet) = attack.id(Fact::Internet) else { return 0 };
     let mut owners = BTreeSet::new();
     for i in attack.graph.using(internet) {
-        let Some(x) = attack.graph.instances.get(*i as usize).filter(|_| mask.get(*i as usize).copied().unwrap_or(false)) else { continue };
+        let Some(x) =
+            attack.graph.instances.get(*i as usize).filter(|_| mask.get(*i as usize).copied().unwrap_or(false))
+        else {
+            continue;
+        };
         if let Some(Fact::Reach(p)) = attack.fact(x.conclusion)
             && let Some(pod) = cluster.objects.pods.get(p as usize)
         {
@@ -319,14 +423,28 @@ fn internet_workloads(attack: &Attack, cluster: &Cluster, mask: &[bool]) -> usiz
 }
 
 /// Objects whose removal takes cluster-admin from most pods, measured by closing the graph without them.
-fn choke_points(attack: &Attack, cluster: &Cluster, settings: &Settings, sources: &[Source], rows: &[Row], admin: Option<FactId>) -> Vec<(String, usize)> {
+fn choke_points(
+    attack: &Attack,
+    cluster: &Cluster,
+    settings: &Settings,
+    sources: &[Source],
+    rows: &[Row],
+    admin: Option<FactId>,
+) -> Vec<(String, usize)> {
     let Some(admin) = admin else { return Vec::new() };
     let mut cited: BTreeMap<u64, usize> = BTreeMap::new();
     for r in rows.iter().filter(|r| r.answer == Verdict::Yes && r.to == "cluster-admin") {
-        let objects: BTreeSet<u64> = r.steps.iter().flat_map(|s| &s.instances)
+        let objects: BTreeSet<u64> = r
+            .steps
+            .iter()
+            .flat_map(|s| &s.instances)
             .filter_map(|i| attack.graph.instances.get(*i as usize))
             .flat_map(|x| x.evidence.iter().map(|e| e.object.0))
-            .filter(|o| unpack(crate::graph::Object(*o)).is_some_and(|o| matches!(o.kind, crate::model::Kind::ClusterRoleBinding | crate::model::Kind::RoleBinding)))
+            .filter(|o| {
+                unpack(crate::graph::Object(*o)).is_some_and(|o| {
+                    matches!(o.kind, crate::model::Kind::ClusterRoleBinding | crate::model::Kind::RoleBinding)
+                })
+            })
             .collect();
         for o in objects {
             *cited.entry(o).or_default() += r.count;
@@ -338,17 +456,32 @@ fn choke_points(attack: &Attack, cluster: &Cluster, settings: &Settings, sources
     let base = settings.mask(&attack.graph, Lane::Must);
     let count = |mask: &[bool]| -> usize {
         let condensed = Condensed::new(&attack.graph, mask);
-        sources.chunks(LANES).map(|chunk| {
-            let lanes = condensed.close(&chunk.iter().map(|s| s.starts.clone()).collect::<Vec<_>>());
-            chunk.iter().enumerate().filter(|(l, _)| lanes.holds(admin, *l)).map(|(_, s)| s.pods.len().max(usize::from(s.internet))).sum::<usize>()
-        }).sum()
+        sources
+            .chunks(LANES)
+            .map(|chunk| {
+                let lanes = condensed.close(&chunk.iter().map(|s| s.starts.clone()).collect::<Vec<_>>());
+                chunk
+                    .iter()
+                    .enumerate()
+                    .filter(|(l, _)| lanes.holds(admin, *l))
+                    .map(|(_, s)| s.pods.len().max(usize::from(s.internet)))
+                    .sum::<usize>()
+            })
+            .sum()
     };
     let before = count(&base);
-    let mut out: Vec<(String, usize)> = candidates.into_iter().map(|(_, o)| {
-        let mask: Vec<bool> = base.iter().zip(&attack.graph.instances)
-            .map(|(m, x)| *m && !x.evidence.iter().any(|e| e.object.0 == o)).collect();
-        (name::object(cluster, crate::graph::Object(o)).short(), before.saturating_sub(count(&mask)))
-    }).filter(|(_, n)| *n > 0).collect();
+    let mut out: Vec<(String, usize)> = candidates
+        .into_iter()
+        .map(|(_, o)| {
+            let mask: Vec<bool> = base
+                .iter()
+                .zip(&attack.graph.instances)
+                .map(|(m, x)| *m && !x.evidence.iter().any(|e| e.object.0 == o))
+                .collect();
+            (name::object(cluster, crate::graph::Object(o)).short(), before.saturating_sub(count(&mask)))
+        })
+        .filter(|(_, n)| *n > 0)
+        .collect();
     out.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     out.truncate(3);
     out

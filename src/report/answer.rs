@@ -44,7 +44,10 @@ pub struct Question {
 impl Question {
     /// The default threat model.
     pub fn new() -> Self {
-        Question { assumptions: [EXPOSED, IMAGES_RUN_AS_ROOT].into_iter().map(str::to_owned).collect(), ..Question::default() }
+        Question {
+            assumptions: [EXPOSED, IMAGES_RUN_AS_ROOT].into_iter().map(str::to_owned).collect(),
+            ..Question::default()
+        }
     }
 
     /// Settings for a graph.
@@ -137,7 +140,14 @@ pub fn starts(attack: &Attack, cluster: &Cluster, fact: FactId) -> Vec<FactId> {
 }
 
 /// Answers whether any member of `from` reaches any member of `to`.
-pub fn ask(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection, paths: usize) -> Answer {
+pub fn ask(
+    attack: &Attack,
+    cluster: &Cluster,
+    question: &Question,
+    from: &Selection,
+    to: &Selection,
+    paths: usize,
+) -> Answer {
     let settings = question.settings(attack);
     let is_target = |f: FactId| to.facts.contains(&f);
     let mut unknown: Option<(FactId, Vec<bool>)> = None;
@@ -147,7 +157,8 @@ pub fn ask(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selec
             let starts = starts(attack, cluster, *source);
             // A start that is the target itself is reached at once.
             let known = closure(&attack.graph, &mask, &starts);
-            let hit = to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false)) || to.facts.contains(source);
+            let hit =
+                to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false)) || to.facts.contains(source);
             if !hit {
                 continue;
             }
@@ -155,12 +166,34 @@ pub fn ask(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selec
                 unknown = Some((*source, mask.clone()));
                 break;
             }
-            return proven(attack, cluster, question, &settings, Verdict::Yes, *source, &starts, &mask, &is_target, paths);
+            return proven(
+                attack,
+                cluster,
+                question,
+                &settings,
+                Verdict::Yes,
+                *source,
+                &starts,
+                &mask,
+                &is_target,
+                paths,
+            );
         }
     }
     if let Some((source, mask)) = unknown {
         let starts = starts(attack, cluster, source);
-        return proven(attack, cluster, question, &settings, Verdict::Unknown, source, &starts, &mask, &is_target, paths);
+        return proven(
+            attack,
+            cluster,
+            question,
+            &settings,
+            Verdict::Unknown,
+            source,
+            &starts,
+            &mask,
+            &is_target,
+            paths,
+        );
     }
     let unread = unread(cluster, question, from, to);
     let (reached, nearest) = explain_no(attack, cluster, &settings, from, to);
@@ -207,7 +240,11 @@ pub fn missing(id: &str) -> Missing {
         "node-ports-open" => "whether a firewall lets node ports through".into(),
         "api-server-public" => "whether the API server is reachable from the internet".into(),
         "kubelet-reachable" => "whether kubelets are reachable from pods".into(),
-        _ => format!("whether {}{}", what.replace('-', " "), if arg.is_empty() { String::new() } else { format!(" ({arg})") }),
+        _ => format!(
+            "whether {}{}",
+            what.replace('-', " "),
+            if arg.is_empty() { String::new() } else { format!(" ({arg})") }
+        ),
     };
     let settle = if what == "unread" {
         let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg, |k| k.info().resource);
@@ -219,7 +256,18 @@ pub fn missing(id: &str) -> Missing {
 }
 
 #[allow(clippy::too_many_arguments, reason = "one question, many parts")]
-fn proven(attack: &Attack, cluster: &Cluster, question: &Question, settings: &Settings, verdict: Verdict, source: FactId, starts: &[FactId], mask: &[bool], is_target: &dyn Fn(FactId) -> bool, paths: usize) -> Answer {
+fn proven(
+    attack: &Attack,
+    cluster: &Cluster,
+    question: &Question,
+    settings: &Settings,
+    verdict: Verdict,
+    source: FactId,
+    starts: &[FactId],
+    mask: &[bool],
+    is_target: &dyn Fn(FactId) -> bool,
+    paths: usize,
+) -> Answer {
     let mut prover = Prover::new(&attack.graph, settings, question.ranking());
     let proofs = prover.prove_many(mask, starts, is_target, paths.max(1));
     let to = proofs.first().map_or(source, |p| p.target);
@@ -230,7 +278,11 @@ fn proven(attack: &Attack, cluster: &Cluster, question: &Question, settings: &Se
         answer: verdict,
         from: words(source),
         to: words(to),
-        unknown_because: if verdict == Verdict::Unknown { ids.into_iter().map(|i| missing(i)).collect() } else { Vec::new() },
+        unknown_because: if verdict == Verdict::Unknown {
+            ids.into_iter().map(|i| missing(i)).collect()
+        } else {
+            Vec::new()
+        },
         proofs: steps,
         reached: Vec::new(),
         nearest: Vec::new(),
@@ -238,7 +290,13 @@ fn proven(attack: &Attack, cluster: &Cluster, question: &Question, settings: &Se
 }
 
 /// What a no reaches, and the techniques that lack exactly one premise.
-fn explain_no(attack: &Attack, cluster: &Cluster, settings: &Settings, from: &Selection, to: &Selection) -> (Vec<String>, Vec<Near>) {
+fn explain_no(
+    attack: &Attack,
+    cluster: &Cluster,
+    settings: &Settings,
+    from: &Selection,
+    to: &Selection,
+) -> (Vec<String>, Vec<Near>) {
     let mask = settings.mask(&attack.graph, Lane::May);
     let all: Vec<FactId> = from.facts.iter().flat_map(|f| starts(attack, cluster, *f)).collect();
     let known = closure(&attack.graph, &mask, &all);
@@ -262,7 +320,12 @@ fn explain_no(attack: &Attack, cluster: &Cluster, settings: &Settings, from: &Se
             let lacking: Vec<FactId> = x.premises.iter().copied().filter(|p| !has(*p)).collect();
             let [one] = lacking.as_slice() else { continue };
             let wanted = if direct { to.facts.contains(&x.conclusion) } else { x.premises.len() > 1 };
-            if !mask.get(i).copied().unwrap_or(false) || !wanted || has(x.conclusion) || x.technique == SCOPE || !used.insert(x.technique) {
+            if !mask.get(i).copied().unwrap_or(false)
+                || !wanted
+                || has(x.conclusion)
+                || x.technique == SCOPE
+                || !used.insert(x.technique)
+            {
                 continue;
             }
             let words = |f: FactId| attack.fact(f).map(|y| name::fact(attack, cluster, y)).unwrap_or_default();

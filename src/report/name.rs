@@ -28,14 +28,25 @@ pub struct ObjectName {
 impl ObjectName {
     /// `Kind namespace/name`.
     pub fn short(&self) -> String {
-        if self.namespace.is_empty() { format!("{} {}", self.kind, self.name) } else { format!("{} {}/{}", self.kind, self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            format!("{} {}", self.kind, self.name)
+        } else {
+            format!("{} {}/{}", self.kind, self.namespace, self.name)
+        }
     }
 }
 
 /// Names an object.
 pub fn object(cluster: &Cluster, o: Object) -> ObjectName {
     let Some(o) = unpack(o) else {
-        return ObjectName { group: String::new(), version: String::new(), kind: "unknown".into(), namespace: String::new(), name: String::new(), uid: String::new() };
+        return ObjectName {
+            group: String::new(),
+            version: String::new(),
+            kind: "unknown".into(),
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+        };
     };
     let info = o.kind.info();
     let meta = cluster.meta(o).cloned().unwrap_or_default();
@@ -56,14 +67,23 @@ pub fn pod(cluster: &Cluster, i: u32) -> String {
 
 /// What the attacker has won, in words.
 pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
-    let ns = |n: u32| if n == EVERYWHERE { "every namespace".to_owned() } else { attack.namespaces.get(n as usize).cloned().unwrap_or_default() };
+    let ns = |n: u32| {
+        if n == EVERYWHERE {
+            "every namespace".to_owned()
+        } else {
+            attack.namespaces.get(n as usize).cloned().unwrap_or_default()
+        }
+    };
     let node = |n: u32| cluster.objects.nodes.get(n as usize).map(|x| x.metadata.name.clone()).unwrap_or_default();
     let subject = |s: u32| attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default();
     match f {
         Fact::Internet => "is on the internet".into(),
         Fact::Reach(p) => format!("connects to pod/{}", pod(cluster, p)),
         Fact::Exec(p, c) => {
-            let name = cluster.objects.pods.get(p as usize)
+            let name = cluster
+                .objects
+                .pods
+                .get(p as usize)
                 .and_then(|x| x.all_containers().find(|k| k.ordinal == c).map(|k| k.container.name.clone()))
                 .unwrap_or_default();
             format!("runs code in pod/{} container {name}", pod(cluster, p))
@@ -76,13 +96,24 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::Class(_) => "is authorized".into(),
         Fact::Grant(g) => {
             let o = attack.grants.get(g as usize);
-            format!("has the rights of {}", o.and_then(|o| cluster.meta(*o).map(|m| format!("{} {}", o.kind.info().kind, m.path()))).unwrap_or_default())
+            format!(
+                "has the rights of {}",
+                o.and_then(|o| cluster.meta(*o).map(|m| format!("{} {}", o.kind.info().kind, m.path())))
+                    .unwrap_or_default()
+            )
         }
         Fact::Right(r, n) => format!("holds the right {r:?} in {}", ns(n)),
-        Fact::Token(s, a) => format!("holds a token of {} for audience {}", subject(s), attack.audiences.get(a).cloned().unwrap_or_default()),
+        Fact::Token(s, a) => format!(
+            "holds a token of {} for audience {}",
+            subject(s),
+            attack.audiences.get(a).cloned().unwrap_or_default()
+        ),
         Fact::AnySa(n) => format!("acts as every account in {}", ns(n)),
         Fact::AllSa => "acts as every service account".into(),
-        Fact::Secret(s) => format!("knows secret/{}", cluster.objects.secrets.get(s as usize).map(|x| x.metadata.path()).unwrap_or_default()),
+        Fact::Secret(s) => format!(
+            "knows secret/{}",
+            cluster.objects.secrets.get(s as usize).map(|x| x.metadata.path()).unwrap_or_default()
+        ),
         Fact::AnySecret(n) => format!("knows every secret in {}", ns(n)),
         Fact::Mountable(n) => format!("mounts any secret in {}", ns(n)),
         Fact::AllSecrets => "knows every secret".into(),

@@ -75,8 +75,7 @@ pub fn steps(attack: &Attack, cluster: &Cluster, settings: &Settings, proof: &Pr
     let mut out = Vec::new();
     for i in &proof.instances {
         let Some(x) = attack.graph.instances.get(*i as usize) else { continue };
-        let Some(f) = attack.fact(x.conclusion) else { continue };
-        if f.internal() && x.conclusion != proof.target {
+        if x.conclusion != proof.target && hidden(attack, &by, x.conclusion) {
             continue;
         }
         out.push(step(attack, cluster, settings, &by, x.conclusion, *i));
@@ -84,7 +83,23 @@ pub fn steps(attack: &Attack, cluster: &Cluster, settings: &Settings, proof: &Pr
     out
 }
 
-fn step(attack: &Attack, cluster: &Cluster, settings: &Settings, by: &BTreeMap<FactId, u32>, conclusion: FactId, instance: u32) -> Step {
+/// Whether a fact is folded into the step after it: bookkeeping, or a scope step between two facts that are shown.
+fn hidden(attack: &Attack, by: &BTreeMap<FactId, u32>, fact: FactId) -> bool {
+    if attack.fact(fact).is_some_and(Fact::internal) {
+        return true;
+    }
+    let Some(x) = by.get(&fact).and_then(|i| attack.graph.instances.get(*i as usize)) else { return false };
+    x.technique == SCOPE && x.premises.iter().all(|p| !attack.fact(*p).is_some_and(Fact::internal))
+}
+
+fn step(
+    attack: &Attack,
+    cluster: &Cluster,
+    settings: &Settings,
+    by: &BTreeMap<FactId, u32>,
+    conclusion: FactId,
+    instance: u32,
+) -> Step {
     let mut folded = vec![instance];
     let mut premises: Vec<FactId> = Vec::new();
     let mut at = 0;
@@ -92,7 +107,7 @@ fn step(attack: &Attack, cluster: &Cluster, settings: &Settings, by: &BTreeMap<F
         at += 1;
         let Some(x) = attack.graph.instances.get(i as usize) else { continue };
         for p in &x.premises {
-            let internal = attack.fact(*p).is_some_and(Fact::internal);
+            let internal = hidden(attack, by, *p);
             match by.get(p) {
                 Some(j) if internal => {
                     if !folded.contains(j) {
@@ -108,13 +123,22 @@ fn step(attack: &Attack, cluster: &Cluster, settings: &Settings, by: &BTreeMap<F
         }
     }
     let grant = number("rbac-grant");
-    let techniques: Vec<u16> = folded.iter().filter_map(|i| attack.graph.instances.get(*i as usize)).map(|x| x.technique).collect();
-    let chosen = techniques.iter().copied().find(|t| *t != SCOPE && Some(*t) != grant).or_else(|| techniques.iter().copied().find(|t| *t != SCOPE)).or(grant);
+    let techniques: Vec<u16> =
+        folded.iter().filter_map(|i| attack.graph.instances.get(*i as usize)).map(|x| x.technique).collect();
+    let chosen = techniques
+        .iter()
+        .copied()
+        .find(|t| *t != SCOPE && Some(*t) != grant)
+        .or_else(|| techniques.iter().copied().find(|t| *t != SCOPE))
+        .or(grant);
     let chosen_technique = chosen.and_then(technique);
-    let actors: Vec<Subject> = premises.iter().filter_map(|p| match attack.fact(*p) {
-        Some(Fact::Identity(s)) => attack.subjects.get(s).cloned(),
-        _ => None,
-    }).collect();
+    let actors: Vec<Subject> = premises
+        .iter()
+        .filter_map(|p| match attack.fact(*p) {
+            Some(Fact::Identity(s)) => attack.subjects.get(s).cloned(),
+            _ => None,
+        })
+        .collect();
     let mut evidence: Vec<Proven> = Vec::new();
     let mut unknown_if: Vec<String> = Vec::new();
     let mut assumptions: Vec<String> = Vec::new();
@@ -190,23 +214,41 @@ fn matching_subject(cluster: &Cluster, o: crate::model::Obj, actors: &[Subject])
 
 /// A read-only command that shows the decisive evidence.
 fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
-    let rule = evidence.iter().rev().find(|e| matches!(e.object.kind.as_str(), "Role" | "ClusterRole") && e.pointer.starts_with("/rules/"));
+    let rule = evidence
+        .iter()
+        .rev()
+        .find(|e| matches!(e.object.kind.as_str(), "Role" | "ClusterRole") && e.pointer.starts_with("/rules/"));
     if let (Some(rule), Some(actor)) = (rule, actors.first()) {
-        let scope = evidence.iter().find(|e| e.object.kind == "RoleBinding").map(|e| format!(" -n {}", e.object.namespace));
+        let scope =
+            evidence.iter().find(|e| e.object.kind == "RoleBinding").map(|e| format!(" -n {}", e.object.namespace));
         let mut words = rule.value.split_whitespace();
         let (verb, resource) = (words.next().unwrap_or("*"), words.next().unwrap_or("*"));
-        let (verb, resource) = if resource == "on" { ("'*'".to_owned(), "'*'".to_owned()) } else { (verb.to_owned(), resource.to_owned()) };
+        let (verb, resource) = if resource == "on" {
+            ("'*'".to_owned(), "'*'".to_owned())
+        } else {
+            (verb.to_owned(), resource.to_owned())
+        };
         let (resource, sub) = match resource.split_once('/') {
             Some((r, s)) => (r.to_owned(), format!(" --subresource={}", s.split('.').next().unwrap_or_default())),
             None => (resource, String::new()),
         };
-        return format!("kubectl auth can-i {verb} {resource}{sub}{} {}", scope.unwrap_or_else(|| " -A".into()), actor.impersonation());
+        return format!(
+            "kubectl auth can-i {verb} {resource}{sub}{} {}",
+            scope.unwrap_or_else(|| " -A".into()),
+            actor.impersonation()
+        );
     }
-    let Some(e) = evidence.last().filter(|_| evidence.len() < 2).or_else(|| evidence.iter().rev().find(|e| e.pointer.starts_with("/spec") || e.pointer.starts_with("/status"))).or(evidence.last()) else {
+    let Some(e) = evidence
+        .last()
+        .filter(|_| evidence.len() < 2)
+        .or_else(|| evidence.iter().rev().find(|e| e.pointer.starts_with("/spec") || e.pointer.starts_with("/status")))
+        .or(evidence.last())
+    else {
         return String::new();
     };
     let o = &e.object;
-    let kind = if o.group.is_empty() { o.kind.to_lowercase() } else { format!("{}.{}", o.kind.to_lowercase(), o.group) };
+    let kind =
+        if o.group.is_empty() { o.kind.to_lowercase() } else { format!("{}.{}", o.kind.to_lowercase(), o.group) };
     let ns = if o.namespace.is_empty() { String::new() } else { format!(" -n {}", o.namespace) };
     format!("kubectl get {kind} {}{ns} -o jsonpath='{{{}}}'", o.name, jsonpath(&e.pointer))
 }

@@ -20,7 +20,15 @@ struct Held {
 }
 
 /// Finds the first rule of a class that allows a request. `namespace` empty: only cluster-wide grants count.
-fn find(ctx: &Ctx<'_>, class: &Class, verbs: &[&str], group: &str, resource: &str, name: &str, namespace: &str) -> Option<(Held, String)> {
+fn find(
+    ctx: &Ctx<'_>,
+    class: &Class,
+    verbs: &[&str],
+    group: &str,
+    resource: &str,
+    name: &str,
+    namespace: &str,
+) -> Option<(Held, String)> {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     for id in &class.all {
         let Some(g) = ctx.authz.grant(*id) else { continue };
@@ -55,7 +63,11 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
             csr(ctx, k, class);
         }
         let escalating = class_has(ctx, class, &["bind", "escalate"], "");
-        let named = class.all.iter().filter_map(|g| ctx.authz.grant(*g)?.role).flat_map(|(_, r)| &r.rules)
+        let named = class
+            .all
+            .iter()
+            .filter_map(|g| ctx.authz.grant(*g)?.role)
+            .flat_map(|(_, r)| &r.rules)
             .any(|r| !r.resource_names.is_empty() && r.verbs.iter().any(|v| v == "create" || v == "*"));
         for scope in &scopes {
             if escalating {
@@ -71,7 +83,15 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
 }
 
 /// Emits a conclusion from the rights found: from the binding when one is enough, else from the class.
-fn conclude(ctx: &mut Ctx<'_>, class: u32, technique: &str, conclusion: Fact, tier: u8, held: &[(Held, String)], extra: &[(Obj, &str, String, &'static str)]) {
+fn conclude(
+    ctx: &mut Ctx<'_>,
+    class: u32,
+    technique: &str,
+    conclusion: Fact,
+    tier: u8,
+    held: &[(Held, String)],
+    extra: &[(Obj, &str, String, &'static str)],
+) {
     let grants: BTreeSet<GrantId> = held.iter().map(|(h, _)| h.grant).collect();
     let premise = match (grants.len(), grants.first()) {
         (1, Some(g)) => Fact::Grant(g.0),
@@ -85,7 +105,12 @@ fn conclude(ctx: &mut Ctx<'_>, class: u32, technique: &str, conclusion: Fact, ti
         }
         if let Some((role, r)) = g.role {
             let text = r.rules.get(h.rule).map(rows::describe).unwrap_or_default();
-            e = e.because(role, format!("/rules/{}", h.rule), format!("{what} ({text})"), "the rule gives one of the rights needed");
+            e = e.because(
+                role,
+                format!("/rules/{}", h.rule),
+                format!("{what} ({text})"),
+                "the rule gives one of the rights needed",
+            );
         }
     }
     for (o, pointer, value, why) in extra {
@@ -132,7 +157,8 @@ fn impersonation(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
 }
 
 fn csr(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
-    let approval = find(ctx, class, &["update", "patch"], "certificates.k8s.io", "certificatesigningrequests/approval", "", "");
+    let approval =
+        find(ctx, class, &["update", "patch"], "certificates.k8s.io", "certificatesigningrequests/approval", "", "");
     let signer = ["kubernetes.io/kube-apiserver-client", "kubernetes.io/*"]
         .iter()
         .find_map(|s| find(ctx, class, &["approve"], "certificates.k8s.io", "signers", s, ""));
@@ -159,7 +185,15 @@ fn bindings(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
                 let all = r.rules.iter().any(is_everything);
                 if all && let Some(b) = find(ctx, class, &["bind"], RBAC, "clusterroles", &r.metadata.name, write) {
                     let o = Obj { kind: Kind::ClusterRole, index: i as u32 };
-                    conclude(ctx, k, technique, full, 3, &[c.clone(), b], &[(o, "/metadata/name", r.metadata.name.clone(), "the role that may be bound")]);
+                    conclude(
+                        ctx,
+                        k,
+                        technique,
+                        full,
+                        3,
+                        &[c.clone(), b],
+                        &[(o, "/metadata/name", r.metadata.name.clone(), "the role that may be bound")],
+                    );
                 }
             }
         }
@@ -170,11 +204,22 @@ fn bindings(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
     }
     // Adding a subject to an existing binding needs bind on its role.
     let list: Vec<(usize, String, crate::model::rbac::RoleRef, String)> = if cluster_wide {
-        ctx.cluster.objects.cluster_role_bindings.iter().enumerate().map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), String::new())).collect()
+        ctx.cluster
+            .objects
+            .cluster_role_bindings
+            .iter()
+            .enumerate()
+            .map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), String::new()))
+            .collect()
     } else {
-        ctx.cluster.objects.role_bindings.iter().enumerate()
+        ctx.cluster
+            .objects
+            .role_bindings
+            .iter()
+            .enumerate()
             .filter(|(_, b)| b.metadata.namespace == scope)
-            .map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), scope.to_owned())).collect()
+            .map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), scope.to_owned()))
+            .collect()
     };
     let some_change = change_any.is_some() || class_has(ctx, class, &["patch", "update"], resource);
     if !some_change || !class_has(ctx, class, &["bind"], "") {
@@ -190,7 +235,15 @@ fn bindings(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
         if let Some(id) = id {
             let o = Obj { kind, index: i as u32 };
             let value = format!("{} {}", r.kind, r.name);
-            conclude(ctx, k, "binding-patch-subjects", Fact::Grant(id as u32), 4, &[c, b], &[(o, "/roleRef", value, "the binding that the attacker joins")]);
+            conclude(
+                ctx,
+                k,
+                "binding-patch-subjects",
+                Fact::Grant(id as u32),
+                4,
+                &[c, b],
+                &[(o, "/roleRef", value, "the binding that the attacker joins")],
+            );
         }
     }
 }
@@ -215,7 +268,15 @@ fn bind_roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, create: &(H
         let extra = |why| [(role, "/metadata/name", r.metadata.name.clone(), why)];
         for rule in &r.rules {
             if is_everything(rule) {
-                conclude(ctx, k, "bind-rb-role", Fact::NamespaceAdmin(ns), 3, &[create.clone(), b.clone()], &extra("the role gives every right in the namespace"));
+                conclude(
+                    ctx,
+                    k,
+                    "bind-rb-role",
+                    Fact::NamespaceAdmin(ns),
+                    3,
+                    &[create.clone(), b.clone()],
+                    &extra("the role gives every right in the namespace"),
+                );
             }
             for row in rows::SINGLE {
                 for need in row.needs.iter().filter(|n| !n.cluster_scoped) {
@@ -227,7 +288,15 @@ fn bind_roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, create: &(H
                             rows::Target::Workload(_) => Fact::Workload(ns),
                             _ => continue,
                         };
-                        conclude(ctx, k, "bind-rb-role", fact, 3, &[create.clone(), b.clone()], &extra("the role that may be bound"));
+                        conclude(
+                            ctx,
+                            k,
+                            "bind-rb-role",
+                            fact,
+                            3,
+                            &[create.clone(), b.clone()],
+                            &extra("the role that may be bound"),
+                        );
                     }
                 }
             }
@@ -235,7 +304,14 @@ fn bind_roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, create: &(H
     }
 }
 
-fn escalate_and_bind(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, full: Fact, create_binding: &(Held, String)) {
+fn escalate_and_bind(
+    ctx: &mut Ctx<'_>,
+    k: u32,
+    class: &Class,
+    scope: &str,
+    full: Fact,
+    create_binding: &(Held, String),
+) {
     let resource = if scope.is_empty() { "clusterroles" } else { "roles" };
     let parts = (
         find(ctx, class, &["create"], RBAC, resource, "", scope),
@@ -251,7 +327,9 @@ fn escalate_and_bind(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, full
 fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
     if scope.is_empty() {
         let escalate = find(ctx, class, &["escalate"], RBAC, "clusterroles", "", "");
-        if let (Some(w), Some(e)) = (find(ctx, class, &["patch", "update"], RBAC, "clusterroles", "", ""), escalate.clone()) {
+        if let (Some(w), Some(e)) =
+            (find(ctx, class, &["patch", "update"], RBAC, "clusterroles", "", ""), escalate.clone())
+        {
             conclude(ctx, k, "escalate-clusterrole", Fact::ClusterAdmin, 3, &[w, e], &[]);
         }
         aggregate(ctx, k, class, escalate);
@@ -260,8 +338,13 @@ fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
     for id in class.all.clone() {
         let Some(g) = ctx.authz.grant(id).copied() else { continue };
         let Some((object, role)) = g.role else { continue };
-        let (resource, technique) = if object.kind == Kind::Role { ("roles", "escalate-role") } else { ("clusterroles", "escalate-clusterrole") };
-        let in_scope = if object.kind == Kind::Role { g.namespace() == scope && !scope.is_empty() } else { scope.is_empty() };
+        let (resource, technique) = if object.kind == Kind::Role {
+            ("roles", "escalate-role")
+        } else {
+            ("clusterroles", "escalate-clusterrole")
+        };
+        let in_scope =
+            if object.kind == Kind::Role { g.namespace() == scope && !scope.is_empty() } else { scope.is_empty() };
         if !in_scope {
             continue;
         }
@@ -269,9 +352,21 @@ fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
         let w = find(ctx, class, &["patch", "update"], RBAC, resource, &role.metadata.name, ask);
         let e = find(ctx, class, &["escalate"], RBAC, resource, &role.metadata.name, ask);
         if let (Some(w), Some(e)) = (w, e) {
-            let fact = if g.namespace().is_empty() { Fact::ClusterAdmin } else { Fact::NamespaceAdmin(ctx.ns(g.namespace()).unwrap_or(EVERYWHERE)) };
+            let fact = if g.namespace().is_empty() {
+                Fact::ClusterAdmin
+            } else {
+                Fact::NamespaceAdmin(ctx.ns(g.namespace()).unwrap_or(EVERYWHERE))
+            };
             let value = format!("{} {}", g.binding.role_ref.kind, g.binding.role_ref.name);
-            conclude(ctx, k, technique, fact, 3, &[w, e], &[(g.object, "/roleRef", value, "the identity is bound to the role it may rewrite")]);
+            conclude(
+                ctx,
+                k,
+                technique,
+                fact,
+                3,
+                &[w, e],
+                &[(g.object, "/roleRef", value, "the identity is bound to the role it may rewrite")],
+            );
         }
     }
 }
@@ -283,28 +378,56 @@ fn aggregate(ctx: &mut Ctx<'_>, k: u32, class: &Class, escalate: Option<(Held, S
         let Some(g) = ctx.authz.grant(id).copied() else { continue };
         let Some((object, role)) = g.role else { continue };
         if role.aggregation_rule.is_some() {
-            let fact = if g.namespace().is_empty() { Fact::ClusterAdmin } else { Fact::NamespaceAdmin(ctx.ns(g.namespace()).unwrap_or(EVERYWHERE)) };
-            conclude(ctx, k, "escalate-create-aggregate", fact, 3, &[c.clone(), e.clone()], &[(object, "/aggregationRule", String::new(), "the bound role takes up rules by label")]);
+            let fact = if g.namespace().is_empty() {
+                Fact::ClusterAdmin
+            } else {
+                Fact::NamespaceAdmin(ctx.ns(g.namespace()).unwrap_or(EVERYWHERE))
+            };
+            conclude(
+                ctx,
+                k,
+                "escalate-create-aggregate",
+                fact,
+                3,
+                &[c.clone(), e.clone()],
+                &[(object, "/aggregationRule", String::new(), "the bound role takes up rules by label")],
+            );
         }
     }
 }
 
 /// create with resourceNames works through server-side apply when the same name may be patched.
 fn named_create(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
-    for (group, resource) in [("", "pods"), ("apps", "deployments"), ("apps", "daemonsets"), ("apps", "statefulsets"), ("batch", "jobs"), ("batch", "cronjobs")] {
-        let names: BTreeSet<String> = class.all.iter()
+    for (group, resource) in [
+        ("", "pods"),
+        ("apps", "deployments"),
+        ("apps", "daemonsets"),
+        ("apps", "statefulsets"),
+        ("batch", "jobs"),
+        ("batch", "cronjobs"),
+    ] {
+        let names: BTreeSet<String> = class
+            .all
+            .iter()
             .filter_map(|g| ctx.authz.grant(*g))
             .filter(|g| g.namespace() == scope)
             .filter_map(|g| g.role)
             .flat_map(|(_, r)| &r.rules)
-            .filter(|r| r.verbs.iter().any(|v| v == "create" || v == "*") && r.resources.iter().any(|x| x == "*" || x == resource))
+            .filter(|r| {
+                r.verbs.iter().any(|v| v == "create" || v == "*")
+                    && r.resources.iter().any(|x| x == "*" || x == resource)
+            })
             .flat_map(|r| r.resource_names.iter().filter(|n| !n.is_empty()).cloned())
             .collect();
         for n in names {
             let create = find(ctx, class, &["create"], group, resource, &n, scope);
             let patch = find(ctx, class, &["patch", "update"], group, resource, &n, scope);
             if let (Some(c), Some(p)) = (create, patch) {
-                let fact = if scope.is_empty() { Fact::AllWorkloads } else { Fact::Workload(ctx.ns(scope).unwrap_or(EVERYWHERE)) };
+                let fact = if scope.is_empty() {
+                    Fact::AllWorkloads
+                } else {
+                    Fact::Workload(ctx.ns(scope).unwrap_or(EVERYWHERE))
+                };
                 conclude(ctx, k, "rbac-named-create", fact, 3, &[c, p], &[]);
             }
         }
@@ -319,15 +442,40 @@ fn two_identities(ctx: &mut Ctx<'_>) {
         let e = Emit::new("csr-apiserver-client", Fact::AnyCertificate)
             .from(Fact::Right(Right::CreateCsr, EVERYWHERE))
             .from(Fact::Right(Right::ApproveCsr, EVERYWHERE));
-        ctx.emit(e.because(any_object, "/apiVersion", RBAC, "the signer issues client certificates for any user and group but system:masters"));
-        let grants: Vec<(u32, Obj, usize, String)> = ctx.authz.grants().iter().enumerate().filter(|(_, g)| {
-            g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything))
-        }).flat_map(|(i, g)| g.binding.subjects.iter().enumerate()
-            .filter(|(_, s)| matches!(s.kind.as_str(), "User" | "Group") && s.name != crate::authz::rbac::MASTERS)
-            .map(move |(n, s)| (i as u32, g.object, n, s.name.clone()))).collect();
+        ctx.emit(e.because(
+            any_object,
+            "/apiVersion",
+            RBAC,
+            "the signer issues client certificates for any user and group but system:masters",
+        ));
+        let grants: Vec<(u32, Obj, usize, String)> = ctx
+            .authz
+            .grants()
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything)))
+            .flat_map(|(i, g)| {
+                g.binding
+                    .subjects
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| {
+                        matches!(s.kind.as_str(), "User" | "Group") && s.name != crate::authz::rbac::MASTERS
+                    })
+                    .map(move |(n, s)| (i as u32, g.object, n, s.name.clone()))
+            })
+            .collect();
         for (_, object, n, name) in grants {
-            let e = Emit::new("csr-to-cluster-admin", Fact::ClusterAdmin).from(Fact::AnyCertificate).from(Fact::ApiReach).tier(2);
-            ctx.emit(e.because(object, format!("/subjects/{n}/name"), name, "a certificate for this subject is cluster-admin"));
+            let e = Emit::new("csr-to-cluster-admin", Fact::ClusterAdmin)
+                .from(Fact::AnyCertificate)
+                .from(Fact::ApiReach)
+                .tier(2);
+            ctx.emit(e.because(
+                object,
+                format!("/subjects/{n}/name"),
+                name,
+                "a certificate for this subject is cluster-admin",
+            ));
         }
     }
 }

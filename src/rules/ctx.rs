@@ -9,9 +9,9 @@ use super::fact::{EVERYWHERE, Fact, Subject};
 use super::technique::{SCOPE, number};
 use crate::authz::Authorizer;
 use crate::graph::{Builder, Evidence, FactId, Instance, Interner, Object};
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Meta;
-use crate::model::Cluster;
 
 /// Packs an object reference into a graph object.
 pub fn pack(o: Obj) -> Object {
@@ -101,7 +101,13 @@ impl Emit {
     }
 
     /// Adds evidence.
-    pub fn because(mut self, object: Obj, pointer: impl Into<String>, value: impl Into<String>, why: &'static str) -> Self {
+    pub fn because(
+        mut self,
+        object: Obj,
+        pointer: impl Into<String>,
+        value: impl Into<String>,
+        why: &'static str,
+    ) -> Self {
         self.evidence.push((object, pointer.into(), value.into(), why));
         self
     }

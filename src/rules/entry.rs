@@ -29,7 +29,12 @@ pub fn emit(ctx: &mut Ctx<'_>) {
                 continue;
             }
             let e = Emit::new("entry-app-exploit", Fact::Exec(i as u32, c.ordinal)).from(reach).assuming(EXPOSED);
-            ctx.emit(e.because(o, format!("{}/image", c.pointer()), c.container.image.clone(), "the application is reachable from the internet"));
+            ctx.emit(e.because(
+                o,
+                format!("{}/image", c.pointer()),
+                c.container.image.clone(),
+                "the application is reachable from the internet",
+            ));
         }
     }
     anonymous(ctx);
@@ -42,7 +47,9 @@ fn backends(ctx: &Ctx<'_>, s: &Service) -> Vec<u32> {
     }
     let pods = &ctx.cluster.objects.pods;
     let start = pods.partition_point(|p| p.metadata.namespace < s.metadata.namespace);
-    pods.iter().enumerate().skip(start)
+    pods.iter()
+        .enumerate()
+        .skip(start)
         .take_while(|(_, p)| p.metadata.namespace == s.metadata.namespace)
         .filter(|(_, p)| !p.finished())
         .filter(|(_, p)| s.spec.selector.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v)))
@@ -58,7 +65,12 @@ fn public(address: &str) -> bool {
             let shared = o[0] == 100 && (64..128).contains(&o[1]);
             !(a.is_private() || a.is_loopback() || a.is_link_local() || a.is_unspecified() || shared)
         }
-        Ok(std::net::IpAddr::V6(a)) => !(a.is_loopback() || a.is_unspecified() || a.segments()[0] & 0xfe00 == 0xfc00 || a.segments()[0] & 0xffc0 == 0xfe80),
+        Ok(std::net::IpAddr::V6(a)) => {
+            !(a.is_loopback()
+                || a.is_unspecified()
+                || a.segments()[0] & 0xfe00 == 0xfc00
+                || a.segments()[0] & 0xffc0 == 0xfe80)
+        }
         Err(_) => false,
     }
 }
@@ -66,28 +78,42 @@ fn public(address: &str) -> bool {
 fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
     let path = s.metadata.path();
     let a = &s.metadata.annotations;
-    let internal = a.get("service.beta.kubernetes.io/aws-load-balancer-internal").is_some_and(|v| v == "true" || v == "0.0.0.0/0")
-        || a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_some_and(|v| v == "internal")
-        || a.get("service.beta.kubernetes.io/azure-load-balancer-internal").is_some_and(|v| v == "true")
-        || a.get("networking.gke.io/load-balancer-type").or(a.get("cloud.google.com/load-balancer-type")).is_some_and(|v| v == "Internal");
+    let internal =
+        a.get("service.beta.kubernetes.io/aws-load-balancer-internal").is_some_and(|v| v == "true" || v == "0.0.0.0/0")
+            || a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_some_and(|v| v == "internal")
+            || a.get("service.beta.kubernetes.io/azure-load-balancer-internal").is_some_and(|v| v == "true")
+            || a.get("networking.gke.io/load-balancer-type")
+                .or(a.get("cloud.google.com/load-balancer-type"))
+                .is_some_and(|v| v == "Internal");
     // The AWS controller makes internal load balancers unless told otherwise.
     let aws_default = s.spec.load_balancer_class == "service.k8s.aws/nlb"
         && a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_none_or(|v| v != "internet-facing");
     if s.spec.kind == "LoadBalancer" && !internal && !aws_default {
         let status = &s.status.load_balancer.ingress;
         let address = status.iter().find(|i| public(&i.ip)).map(|i| i.ip.clone());
-        let limited = !s.spec.load_balancer_source_ranges.is_empty() && !s.spec.load_balancer_source_ranges.iter().any(|r| {
-            r.ends_with("/0") || r.split('/').next().is_some_and(public)
-        });
+        let limited = !s.spec.load_balancer_source_ranges.is_empty()
+            && !s
+                .spec
+                .load_balancer_source_ranges
+                .iter()
+                .any(|r| r.ends_with("/0") || r.split('/').next().is_some_and(public));
         let private = !status.is_empty() && status.iter().all(|i| !i.ip.is_empty() && !public(&i.ip));
         if !limited && !private {
             let unknown = address.is_none().then(|| format!("load-balancer-public:{path}"));
             for pod in backends(ctx, s) {
                 let e = Emit::new("entry-loadbalancer", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
                 let e = e.because(o, "/spec/type", "LoadBalancer", "the Service is published");
-                let value = address.clone().or_else(|| status.first().map(|i| i.hostname.clone())).unwrap_or_else(|| "(pending)".into());
+                let value = address
+                    .clone()
+                    .or_else(|| status.first().map(|i| i.hostname.clone()))
+                    .unwrap_or_else(|| "(pending)".into());
                 let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
-                ctx.emit(e.because(Obj { kind: Kind::Pod, index: pod }, "/metadata/labels", labels(s), "the pod is behind the Service"));
+                ctx.emit(e.because(
+                    Obj { kind: Kind::Pod, index: pod },
+                    "/metadata/labels",
+                    labels(s),
+                    "the pod is behind the Service",
+                ));
             }
         }
     }
@@ -99,10 +125,22 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
         });
         if let Some((node, index, address)) = external {
             for pod in backends(ctx, s) {
-                let e = Emit::new("entry-nodeport", Fact::Reach(pod)).from(Fact::Internet).unless_known("node-ports-open");
-                let e = e.because(o, format!("/spec/ports/{n}/nodePort"), port.node_port.to_string(), "open on every node");
-                let e = e.because(node, format!("/status/addresses/{index}"), address.clone(), "the node has a public address");
-                ctx.emit(e.because(Obj { kind: Kind::Pod, index: pod }, "/metadata/labels", labels(s), "the pod is behind the Service"));
+                let e =
+                    Emit::new("entry-nodeport", Fact::Reach(pod)).from(Fact::Internet).unless_known("node-ports-open");
+                let e =
+                    e.because(o, format!("/spec/ports/{n}/nodePort"), port.node_port.to_string(), "open on every node");
+                let e = e.because(
+                    node,
+                    format!("/status/addresses/{index}"),
+                    address.clone(),
+                    "the node has a public address",
+                );
+                ctx.emit(e.because(
+                    Obj { kind: Kind::Pod, index: pod },
+                    "/metadata/labels",
+                    labels(s),
+                    "the pod is behind the Service",
+                ));
             }
         }
     }
@@ -147,22 +185,39 @@ fn ingress(ctx: &mut Ctx<'_>, index: usize) {
         for pod in backends(ctx, s) {
             let e = Emit::new("entry-ingress", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
             let e = e.because(o, pointer.clone(), name.clone(), "the Ingress routes requests to the Service");
-            let value = address.clone().or_else(|| status.first().map(|a| a.hostname.clone())).unwrap_or_else(|| "(none)".into());
+            let value = address
+                .clone()
+                .or_else(|| status.first().map(|a| a.hostname.clone()))
+                .unwrap_or_else(|| "(none)".into());
             let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
-            ctx.emit(e.because(Obj { kind: Kind::Service, index: n }, "/spec/selector", labels(s), "the Service selects the pod"));
+            ctx.emit(e.because(
+                Obj { kind: Kind::Service, index: n },
+                "/spec/selector",
+                labels(s),
+                "the Service selects the pod",
+            ));
         }
     }
 }
 
 /// Anonymous callers are a user of their own; bindings beyond the defaults give it rights.
 fn anonymous(ctx: &mut Ctx<'_>) {
-    let binding = ctx.authz.user_grants("system:anonymous").iter().chain(ctx.authz.group_grants("system:unauthenticated"))
+    let binding = ctx
+        .authz
+        .user_grants("system:anonymous")
+        .iter()
+        .chain(ctx.authz.group_grants("system:unauthenticated"))
         .filter_map(|(id, n)| ctx.authz.grant(*id).map(|g| (g.object, *n, g.binding.role_ref.name.clone())))
         .find(|(_, _, role)| role != "system:public-info-viewer");
     let Some((object, n, role)) = binding else { return };
     let user = Fact::Identity(ctx.subject(Subject::User("system:anonymous".into())));
     let e = Emit::new("entry-anonymous-binding", user).from(Fact::ApiReach);
-    ctx.emit(e.because(object, format!("/subjects/{n}"), role, "the binding gives rights to callers without a credential"));
+    ctx.emit(e.because(
+        object,
+        format!("/subjects/{n}"),
+        role,
+        "the binding gives rights to callers without a credential",
+    ));
     let e = Emit::new("entry-apiserver-public", Fact::ApiReach).from(Fact::Internet).unless_known("api-server-public");
     ctx.emit(e.because(object, "/metadata/name", "", "the API server may be reachable from the internet"));
 }

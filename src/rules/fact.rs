@@ -193,6 +193,7 @@ impl Fact {
                 | Fact::NamedNode
                 | Fact::Reach(_)
                 | Fact::Token(..)
+                | Fact::PrivilegedWorkload(_)
         )
     }
 }

@@ -141,7 +141,10 @@ fn all_subjects(ctx: &Ctx<'_>) -> Vec<(Subject, Option<Obj>)> {
         out.insert(s, Some(Obj { kind: Kind::ServiceAccount, index: i as u32 }));
     }
     for (i, n) in o.nodes.iter().enumerate() {
-        out.insert(Subject::User(format!("system:node:{}", n.metadata.name)), Some(Obj { kind: Kind::Node, index: i as u32 }));
+        out.insert(
+            Subject::User(format!("system:node:{}", n.metadata.name)),
+            Some(Obj { kind: Kind::Node, index: i as u32 }),
+        );
     }
     let (users, groups) = ctx.authz.subjects();
     for u in users {
@@ -175,10 +178,18 @@ fn single_rows(ctx: &mut Ctx<'_>, id: GrantId) {
         let pointer = format!("/rules/{j}");
         let text = rows::describe(rule);
         if everything {
-            let (technique, conclusion) =
-                if scope == EVERYWHERE { ("rbac-grant", Fact::ClusterAdmin) } else { ("ns-wildcard", Fact::NamespaceAdmin(scope)) };
+            let (technique, conclusion) = if scope == EVERYWHERE {
+                ("rbac-grant", Fact::ClusterAdmin)
+            } else {
+                ("ns-wildcard", Fact::NamespaceAdmin(scope))
+            };
             let e = Emit::new(technique, conclusion).from(Fact::Grant(id.0));
-            ctx.emit(e.because(role_object, pointer.clone(), text.clone(), "the rule allows every verb on every resource"));
+            ctx.emit(e.because(
+                role_object,
+                pointer.clone(),
+                text.clone(),
+                "the rule allows every verb on every resource",
+            ));
         }
         for row in rows::SINGLE {
             if row.since.is_some_and(|v| version < v) || row.until.is_some_and(|v| version > v) {
@@ -198,7 +209,16 @@ fn single_rows(ctx: &mut Ctx<'_>, id: GrantId) {
 }
 
 #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
-fn conclude(ctx: &mut Ctx<'_>, row: &Row, id: GrantId, scope: u32, names: &Names, role: Obj, pointer: &str, value: &str) {
+fn conclude(
+    ctx: &mut Ctx<'_>,
+    row: &Row,
+    id: GrantId,
+    scope: u32,
+    names: &Names,
+    role: Obj,
+    pointer: &str,
+    value: &str,
+) {
     let grant = Fact::Grant(id.0);
     let put = |ctx: &mut Ctx<'_>, f: Fact, extra: Option<Obj>| {
         let mut e = Emit::new(row.technique, f).from(grant).tier(row.tier).because(role, pointer, value, row.why);
@@ -241,7 +261,9 @@ fn conclude(ctx: &mut Ctx<'_>, row: &Row, id: GrantId, scope: u32, names: &Names
         Names::Some(list) => {
             for name in list {
                 match row.target {
-                    Target::Secrets => each(ctx, Kind::Secret, name, scope, |ctx, i, o| put(ctx, Fact::Secret(i), Some(o))),
+                    Target::Secrets => {
+                        each(ctx, Kind::Secret, name, scope, |ctx, i, o| put(ctx, Fact::Secret(i), Some(o)))
+                    }
                     Target::Pods => each(ctx, Kind::Pod, name, scope, |ctx, i, o| put(ctx, Fact::Pod(i), Some(o))),
                     Target::Accounts => each(ctx, Kind::ServiceAccount, name, scope, |ctx, i, o| {
                         let Some(m) = ctx.meta(o) else { return };

@@ -63,7 +63,12 @@ pub fn build(cluster: &Cluster) -> Attack {
     // Every object that a question may name has a fact, whether or not a rule mentions it.
     for i in 0..cluster.objects.pods.len() as u32 {
         ctx.fact(Fact::Pod(i));
-        let ordinals: Vec<u16> = cluster.objects.pods.get(i as usize).map(|p| p.running_containers().map(|c| c.ordinal).collect()).unwrap_or_default();
+        let ordinals: Vec<u16> = cluster
+            .objects
+            .pods
+            .get(i as usize)
+            .map(|p| p.running_containers().map(|c| c.ordinal).collect())
+            .unwrap_or_default();
         for c in ordinals {
             ctx.fact(Fact::Exec(i, c));
         }

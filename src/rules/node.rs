@@ -3,8 +3,8 @@
 use super::ctx::{Ctx, Emit};
 use super::fact::{Area, EVERYWHERE, Fact, Key, Right, Subject};
 use crate::authz::node::NodeAuthorizer;
-use crate::model::kind::{Kind, Obj};
 use crate::model::Version;
+use crate::model::kind::{Kind, Obj};
 
 /// Whether the node runs a static API server pod: a role label alone proves nothing.
 pub fn is_control_plane(ctx: &Ctx<'_>, node: u32) -> bool {
@@ -24,34 +24,78 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         }
         let o = Obj { kind: Kind::Pod, index: i as u32 };
         let node = ctx.cluster.find(Kind::Node, "", &p.spec.node_name).map_or(Fact::NodeOf(i as u32), Fact::Node);
-        ctx.emit(Emit::new("node-to-pods", Fact::Pod(i as u32)).from(node).because(o, "/spec/nodeName", p.spec.node_name.clone(), "the pod runs on the node"));
-        let reach = Emit::new("kubelet-api-exec", Fact::Pod(i as u32)).from(Fact::Right(Right::NodesProxy, EVERYWHERE)).from(Fact::ApiReach).tier(3);
-        ctx.emit(reach.unless_known("kubelet-reachable").because(o, "/spec/nodeName", p.spec.node_name.clone(), "the kubelet runs commands in its pods"));
+        ctx.emit(Emit::new("node-to-pods", Fact::Pod(i as u32)).from(node).because(
+            o,
+            "/spec/nodeName",
+            p.spec.node_name.clone(),
+            "the pod runs on the node",
+        ));
+        let reach = Emit::new("kubelet-api-exec", Fact::Pod(i as u32))
+            .from(Fact::Right(Right::NodesProxy, EVERYWHERE))
+            .from(Fact::ApiReach)
+            .tier(3);
+        ctx.emit(reach.unless_known("kubelet-reachable").because(
+            o,
+            "/spec/nodeName",
+            p.spec.node_name.clone(),
+            "the kubelet runs commands in its pods",
+        ));
     }
     for (i, n) in ctx.cluster.objects.nodes.iter().enumerate() {
         let i = i as u32;
         let o = Obj { kind: Kind::Node, index: i };
         let name = n.metadata.name.clone();
         let node = Fact::Node(i);
-        ctx.emit(Emit::scope(Fact::ApiReach).from(node).because(o, "/metadata/name", name.clone(), "the kubelet talks to the API server"));
+        ctx.emit(Emit::scope(Fact::ApiReach).from(node).because(
+            o,
+            "/metadata/name",
+            name.clone(),
+            "the kubelet talks to the API server",
+        ));
         let user = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{name}"))));
-        ctx.emit(Emit::new("node-to-kubelet-identity", user).from(node).because(o, "/metadata/name", name.clone(), "the kubelet's certificate is on the node"));
+        ctx.emit(Emit::new("node-to-kubelet-identity", user).from(node).because(
+            o,
+            "/metadata/name",
+            name.clone(),
+            "the kubelet's certificate is on the node",
+        ));
         for area in [Area::Kubelet, Area::KubeletOwn] {
             let f = Fact::HostFs(i, area);
-            ctx.emit(Emit::scope(f).from(Fact::HostFs(i, Area::Root)).because(o, "/metadata/name", name.clone(), "the file system contains the kubelet's directory"));
-            ctx.emit(Emit::new("hostfs-kubelet-loot", user).from(f).because(o, "/metadata/name", name.clone(), "the kubelet's certificate is in its directory"));
+            ctx.emit(Emit::scope(f).from(Fact::HostFs(i, Area::Root)).because(
+                o,
+                "/metadata/name",
+                name.clone(),
+                "the file system contains the kubelet's directory",
+            ));
+            ctx.emit(Emit::new("hostfs-kubelet-loot", user).from(f).because(
+                o,
+                "/metadata/name",
+                name.clone(),
+                "the kubelet's certificate is in its directory",
+            ));
         }
         identity_rights(ctx, &authorizer, o, &name, user, i);
         if let Some(pod) = api_server_pod(ctx, i) {
             for k in [Key::Ca, Key::ServiceAccount] {
                 let e = Emit::new("node-controlplane-loot", Fact::ControlKey(k)).from(node);
-                ctx.emit(e.because(pod, "/spec/nodeName", name.clone(), "the API server runs here, and its keys are beside it"));
+                ctx.emit(e.because(
+                    pod,
+                    "/spec/nodeName",
+                    name.clone(),
+                    "the API server runs here, and its keys are beside it",
+                ));
             }
             let e = Emit::new("node-controlplane-loot", Fact::Etcd).from(node);
             ctx.emit(e.because(pod, "/spec/nodeName", name.clone(), "the API server's etcd credentials are here"));
             let e = Emit::new("hp-k8s-pki", Fact::ControlKey(Key::Ca)).from(Fact::HostFs(i, Area::Root));
-            ctx.emit(e.because(pod, "/spec/nodeName", name.clone(), "the keys of the control plane are on this file system"));
-            let ca = Emit::new("key-cluster-ca", Fact::ClusterAdmin).from(Fact::ControlKey(Key::Ca)).from(Fact::ApiReach);
+            ctx.emit(e.because(
+                pod,
+                "/spec/nodeName",
+                name.clone(),
+                "the keys of the control plane are on this file system",
+            ));
+            let ca =
+                Emit::new("key-cluster-ca", Fact::ClusterAdmin).from(Fact::ControlKey(Key::Ca)).from(Fact::ApiReach);
             ctx.emit(ca.because(pod, "/metadata/name", "ca.key", "the cluster's CA signs system:masters"));
             let sa = Emit::new("key-sa-signing", Fact::AllSa).from(Fact::ControlKey(Key::ServiceAccount));
             ctx.emit(sa.because(pod, "/metadata/name", "sa.key", "the key signs tokens of every account"));
@@ -76,19 +120,44 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
     let limited = ctx.cluster.version >= Version::minor(33);
     for (ns, account) in &objects.accounts {
         let api_token = |p: &crate::model::pod::Pod| {
-            p.spec.volumes.iter().flat_map(|v| &v.projected).flat_map(|p| &p.sources)
+            p.spec
+                .volumes
+                .iter()
+                .flat_map(|v| &v.projected)
+                .flat_map(|p| &p.sources)
                 .any(|s| s.service_account_token.as_ref().is_some_and(|t| t.audience.is_empty()))
         };
-        let holder = ctx.pods_of_node.get(node as usize).into_iter().flatten().copied().find(|i| {
-            ctx.cluster.objects.pods.get(*i as usize).is_some_and(|p| {
-                p.metadata.namespace == *ns && p.account() == account && !p.is_mirror() && !p.finished() && (!limited || api_token(p))
+        let holder = ctx
+            .pods_of_node
+            .get(node as usize)
+            .into_iter()
+            .flatten()
+            .copied()
+            .find(|i| {
+                ctx.cluster.objects.pods.get(*i as usize).is_some_and(|p| {
+                    p.metadata.namespace == *ns
+                        && p.account() == account
+                        && !p.is_mirror()
+                        && !p.finished()
+                        && (!limited || api_token(p))
+                })
             })
-        }).map(|index| Obj { kind: Kind::Pod, index });
+            .map(|index| Obj { kind: Kind::Pod, index });
         let Some(pod) = holder else { continue };
         let identity = ctx.account(ns, account);
         let e = Emit::new("node-id-sa-token", identity).from(user).from(Fact::ApiReach);
-        ctx.emit(e.because(pod, "/spec/serviceAccountName", account.clone(), "the node may request tokens for accounts of its pods"));
+        ctx.emit(e.because(
+            pod,
+            "/spec/serviceAccountName",
+            account.clone(),
+            "the node may request tokens for accounts of its pods",
+        ));
         let e = Emit::new("hostfs-kubelet-loot", identity).from(Fact::HostFs(node, Area::Kubelet));
-        ctx.emit(e.because(pod, "/spec/serviceAccountName", account.clone(), "the token is mounted under the kubelet's directory"));
+        ctx.emit(e.because(
+            pod,
+            "/spec/serviceAccountName",
+            account.clone(),
+            "the token is mounted under the kubelet's directory",
+        ));
     }
 }

@@ -95,8 +95,12 @@ fn token_secret(ctx: &mut Ctx<'_>, index: u32, o: Obj) {
     let ns = m.namespace.clone();
     let f = ctx.account(&ns, &name);
     let e = Emit::new("secret-sa-token", f).from(Fact::Secret(index));
-    ctx.emit(e.because(o, "/type", TOKEN_SECRET, "the Secret holds a token of the account")
-        .because(o, "/metadata/annotations/kubernetes.io~1service-account.name", name, "names the account"));
+    ctx.emit(e.because(o, "/type", TOKEN_SECRET, "the Secret holds a token of the account").because(
+        o,
+        "/metadata/annotations/kubernetes.io~1service-account.name",
+        name,
+        "names the account",
+    ));
 }
 
 fn accounts(ctx: &mut Ctx<'_>) {
@@ -118,7 +122,8 @@ fn accounts(ctx: &mut Ctx<'_>) {
         .filter(|g| g.role.is_some_and(|(_, r)| !r.rules.is_empty()))
         .flat_map(|g| {
             g.binding.subjects.iter().enumerate().filter(|(_, s)| s.kind == "ServiceAccount").map(move |(n, s)| {
-                let ns = if s.namespace.is_empty() { g.binding.metadata.namespace.clone() } else { s.namespace.clone() };
+                let ns =
+                    if s.namespace.is_empty() { g.binding.metadata.namespace.clone() } else { s.namespace.clone() };
                 (g.object, n, ns, s.name.clone())
             })
         })
@@ -127,13 +132,25 @@ fn accounts(ctx: &mut Ctx<'_>) {
     for (object, n, ns_name, name) in dangling {
         let Some(ns) = ctx.ns(&ns_name) else { continue };
         let f = ctx.account(&ns_name, &name);
-        for second in [Fact::Workload(ns), Fact::Right(Right::CreateTokens, ns), Fact::Right(Right::CreateSecrets, ns)] {
-            let e = Emit::new("dangling-sa-create", f).from(Fact::Right(Right::CreateAccounts, ns)).from(second).tier(3);
-            ctx.emit(e.because(object, format!("/subjects/{n}"), format!("{ns_name}/{name}"), "the binding names an account that does not exist"));
+        for second in [Fact::Workload(ns), Fact::Right(Right::CreateTokens, ns), Fact::Right(Right::CreateSecrets, ns)]
+        {
+            let e =
+                Emit::new("dangling-sa-create", f).from(Fact::Right(Right::CreateAccounts, ns)).from(second).tier(3);
+            ctx.emit(e.because(
+                object,
+                format!("/subjects/{n}"),
+                format!("{ns_name}/{name}"),
+                "the binding names an account that does not exist",
+            ));
         }
         // Impersonation works for names that do not exist.
         let e = Emit::new("imp-serviceaccount", f).from(Fact::AnySa(ns)).tier(2);
-        ctx.emit(e.because(object, format!("/subjects/{n}"), format!("{ns_name}/{name}"), "the binding names an account that does not exist"));
+        ctx.emit(e.because(
+            object,
+            format!("/subjects/{n}"),
+            format!("{ns_name}/{name}"),
+            "the binding names an account that does not exist",
+        ));
     }
 }
 
@@ -149,7 +166,12 @@ fn pods(ctx: &mut Ctx<'_>) {
         }
         for c in p.running_containers() {
             let e = Emit::scope(Fact::Exec(i as u32, c.ordinal)).from(pod);
-            ctx.emit(e.because(o, format!("{}/name", c.pointer()), c.container.name.clone(), "a running container of the pod"));
+            ctx.emit(e.because(
+                o,
+                format!("{}/name", c.pointer()),
+                c.container.name.clone(),
+                "a running container of the pod",
+            ));
             let back = Emit::scope(pod).from(Fact::Exec(i as u32, c.ordinal));
             let _ = back;
         }
@@ -166,22 +188,52 @@ fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
     ] {
         member(ctx, all, one, o, "the namespace is in the cluster-wide scope");
     }
-    for r in [Right::CreateSecrets, Right::ReadSecrets, Right::CreateAccounts, Right::CreateTokens, Right::CreateClaims, Right::ReadLogs, Right::PatchNamespaces, Right::EvictPods] {
+    for r in [
+        Right::CreateSecrets,
+        Right::ReadSecrets,
+        Right::CreateAccounts,
+        Right::CreateTokens,
+        Right::CreateClaims,
+        Right::ReadLogs,
+        Right::PatchNamespaces,
+        Right::EvictPods,
+    ] {
         member(ctx, Fact::Right(r, EVERYWHERE), Fact::Right(r, ns), o, "the namespace is in the cluster-wide scope");
     }
     let name = ctx.ns_name(ns).to_owned();
     let admin = Fact::NamespaceAdmin(ns);
     for f in [Fact::AnySa(ns), Fact::AnySecret(ns), Fact::Workload(ns), Fact::PodsIn(ns)] {
-        ctx.emit(Emit::new("ns-admin-expands", f).from(admin).because(o, "/metadata/name", name.clone(), "every right in the namespace"));
+        ctx.emit(Emit::new("ns-admin-expands", f).from(admin).because(
+            o,
+            "/metadata/name",
+            name.clone(),
+            "every right in the namespace",
+        ));
     }
     let w = Fact::Workload(ns);
-    ctx.emit(Emit::new("workload-any-sa", Fact::AnySa(ns)).from(w).because(o, "/metadata/name", name.clone(), "a pod may name any account of its namespace"));
-    ctx.emit(Emit::scope(Fact::Mountable(ns)).from(w).because(o, "/metadata/name", name.clone(), "a pod may mount any Secret of its namespace"));
+    ctx.emit(Emit::new("workload-any-sa", Fact::AnySa(ns)).from(w).because(
+        o,
+        "/metadata/name",
+        name.clone(),
+        "a pod may name any account of its namespace",
+    ));
+    ctx.emit(Emit::scope(Fact::Mountable(ns)).from(w).because(
+        o,
+        "/metadata/name",
+        name.clone(),
+        "a pod may mount any Secret of its namespace",
+    ));
     let reach = Emit::new("workload-exec", Fact::ApiReach).from(w).tier(1);
     ctx.emit(reach.because(o, "/metadata/name", name.clone(), "the attacker's pod can talk to the API server"));
-    let mint = Emit::new("secret-mint-sa-token", Fact::AnySa(ns)).from(Fact::Right(Right::CreateSecrets, ns)).from(Fact::Right(Right::ReadSecrets, ns)).tier(2);
+    let mint = Emit::new("secret-mint-sa-token", Fact::AnySa(ns))
+        .from(Fact::Right(Right::CreateSecrets, ns))
+        .from(Fact::Right(Right::ReadSecrets, ns))
+        .tier(2);
     ctx.emit(mint.because(o, "/metadata/name", name.clone(), "the token controller fills a new token Secret"));
-    let mint = Emit::new("secret-mint-sa-token-mount", Fact::AnySa(ns)).from(Fact::Right(Right::CreateSecrets, ns)).from(w).tier(3);
+    let mint = Emit::new("secret-mint-sa-token-mount", Fact::AnySa(ns))
+        .from(Fact::Right(Right::CreateSecrets, ns))
+        .from(w)
+        .tier(3);
     ctx.emit(mint.because(o, "/metadata/name", name.clone(), "a pod mounts the new token Secret"));
     privileged(ctx, ns, o, &name);
 }
@@ -201,7 +253,12 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
     guards.truncate(4);
     let guard = |mut e: Emit, guards: &[Guard]| {
         for g in guards {
-            e = e.unless_known(format!("webhook-admits:{}", g.name)).because(g.object, g.pointer.clone(), g.name.clone(), "may refuse the pod");
+            e = e.unless_known(format!("webhook-admits:{}", g.name)).because(
+                g.object,
+                g.pointer.clone(),
+                g.name.clone(),
+                "may refuse the pod",
+            );
         }
         for k in &unread {
             e = e.unless_known(format!("unread:{}", k.info().kind));
@@ -212,19 +269,30 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
     if policy.level == Level::Privileged {
         let value = labels.get(psa::ENFORCE).cloned().unwrap_or_else(|| "(not set)".into());
         let e = Emit::new("workload-privileged-node", Fact::PrivilegedWorkload(ns)).from(w).tier(1);
-        let e = e.because(o, label_pointer, value, "Pod Security lets privileged pods in").maybe((!read).then(|| "unread:Namespace".to_owned()));
+        let e = e
+            .because(o, label_pointer, value, "Pod Security lets privileged pods in")
+            .maybe((!read).then(|| "unread:Namespace".to_owned()));
         ctx.emit(guard(e, &guards));
     } else {
         let value = labels.get(psa::ENFORCE).cloned().unwrap_or_default();
         let off = Emit::new("ns-label-psa", Fact::PsaOff(ns)).from(Fact::Right(Right::PatchNamespaces, ns)).tier(3);
         ctx.emit(off.because(o, label_pointer, value.clone(), "the label can be changed to privileged"));
-        let e = Emit::new("workload-privileged-node", Fact::PrivilegedWorkload(ns)).from(w).from(Fact::PsaOff(ns)).tier(1);
+        let e =
+            Emit::new("workload-privileged-node", Fact::PrivilegedWorkload(ns)).from(w).from(Fact::PsaOff(ns)).tier(1);
         ctx.emit(guard(e.because(o, label_pointer, value, "Pod Security was switched off"), &guards));
         // A volume made by the attacker brings a hostPath past Pod Security; restricted pods run as non-root.
         if policy.level == Level::Baseline {
             let e = Emit::new("pv-hostpath", Fact::PrivilegedWorkload(ns))
-                .from(Fact::Right(Right::CreateVolumes, EVERYWHERE)).from(Fact::Right(Right::CreateClaims, ns)).from(w).tier(4);
-            ctx.emit(e.because(o, label_pointer, labels.get(psa::ENFORCE).cloned().unwrap_or_default(), "baseline does not look behind a claim"));
+                .from(Fact::Right(Right::CreateVolumes, EVERYWHERE))
+                .from(Fact::Right(Right::CreateClaims, ns))
+                .from(w)
+                .tier(4);
+            ctx.emit(e.because(
+                o,
+                label_pointer,
+                labels.get(psa::ENFORCE).cloned().unwrap_or_default(),
+                "baseline does not look behind a claim",
+            ));
         }
     }
 }
@@ -235,8 +303,18 @@ fn nodes(ctx: &mut Ctx<'_>) {
         if let Some(o) = namespace_object(ctx, ns) {
             let name = ctx.ns_name(ns).to_owned();
             let p = Fact::PrivilegedWorkload(ns);
-            ctx.emit(Emit::scope(Fact::AnyNode).from(p).because(o, "/metadata/name", name.clone(), "the pod runs on a node"));
-            ctx.emit(Emit::new("workload-nodename", Fact::NamedNode).from(p).tier(1).because(o, "/metadata/name", name, "nodeName picks the node and passes by taints"));
+            ctx.emit(Emit::scope(Fact::AnyNode).from(p).because(
+                o,
+                "/metadata/name",
+                name.clone(),
+                "the pod runs on a node",
+            ));
+            ctx.emit(Emit::new("workload-nodename", Fact::NamedNode).from(p).tier(1).because(
+                o,
+                "/metadata/name",
+                name,
+                "nodeName picks the node and passes by taints",
+            ));
         }
     }
     for (i, n) in ctx.cluster.objects.nodes.iter().enumerate() {
@@ -251,12 +329,22 @@ fn nodes(ctx: &mut Ctx<'_>) {
 }
 
 fn cluster_admin(ctx: &mut Ctx<'_>) {
-    let object = ctx.cluster.objects.cluster_role_bindings.first().map(|_| Obj { kind: Kind::ClusterRoleBinding, index: 0 })
+    let object = ctx
+        .cluster
+        .objects
+        .cluster_role_bindings
+        .first()
+        .map(|_| Obj { kind: Kind::ClusterRoleBinding, index: 0 })
         .or_else(|| ctx.cluster.objects.namespaces.first().map(|_| Obj { kind: Kind::Namespace, index: 0 }))
         .or_else(|| ctx.cluster.objects.pods.first().map(|_| Obj { kind: Kind::Pod, index: 0 }));
     let Some(o) = object else { return };
     for f in [Fact::AllSecrets, Fact::AllSa, Fact::AllPods, Fact::AllWorkloads, Fact::AnyNode, Fact::NamedNode] {
-        ctx.emit(Emit::scope(f).from(Fact::ClusterAdmin).because(o, "/apiVersion", "", "cluster-admin may do everything"));
+        ctx.emit(Emit::scope(f).from(Fact::ClusterAdmin).because(
+            o,
+            "/apiVersion",
+            "",
+            "cluster-admin may do everything",
+        ));
     }
     let _ = Subject::User(String::new());
 }

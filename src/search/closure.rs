@@ -73,7 +73,9 @@ impl Condensed {
         (0..graph.facts).for_each(|_| {
             single.add_node(());
         });
-        let active = || graph.instances.iter().enumerate().filter(|(i, _)| mask.get(*i).copied().unwrap_or(false)).map(|(_, x)| x);
+        let active = || {
+            graph.instances.iter().enumerate().filter(|(i, _)| mask.get(*i).copied().unwrap_or(false)).map(|(_, x)| x)
+        };
         for i in active() {
             if let [p] = i.premises.as_slice() {
                 single.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(i.conclusion.0 as usize), ());

@@ -34,7 +34,10 @@ fn cost(graph: &Graph, settings: &Settings, ranking: Ranking, i: u32) -> u64 {
     match ranking {
         Ranking::Hops => hop,
         Ranking::Cost => {
-            ((x.assumptions.len() as u64) << 52) + ((settings.open(x).count() as u64) << 40) + (u64::from(x.tier) << 16) + hop
+            ((x.assumptions.len() as u64) << 52)
+                + ((settings.open(x).count() as u64) << 40)
+                + (u64::from(x.tier) << 16)
+                + hop
         }
     }
 }
@@ -72,7 +75,13 @@ impl<'g> Prover<'g> {
     }
 
     /// Best proof of the cheapest of the targets, or of the first target in number order among equals.
-    pub fn prove(&mut self, mask: &[bool], banned: &BTreeSet<u32>, starts: &[FactId], targets: &dyn Fn(FactId) -> bool) -> Option<Proof> {
+    pub fn prove(
+        &mut self,
+        mask: &[bool],
+        banned: &BTreeSet<u32>,
+        starts: &[FactId],
+        targets: &dyn Fn(FactId) -> bool,
+    ) -> Option<Proof> {
         self.reset();
         let mut heap = BinaryHeap::new();
         for f in starts {
@@ -94,9 +103,11 @@ impl<'g> Prover<'g> {
                 if !mask.get(i as usize).copied().unwrap_or(false) || banned.contains(&i) {
                     continue;
                 }
-                let (Some(w), Some(t), Some(x)) =
-                    (self.waiting.get_mut(i as usize), self.total.get_mut(i as usize), self.graph.instances.get(i as usize))
-                else {
+                let (Some(w), Some(t), Some(x)) = (
+                    self.waiting.get_mut(i as usize),
+                    self.total.get_mut(i as usize),
+                    self.graph.instances.get(i as usize),
+                ) else {
                     continue;
                 };
                 self.touched_instances.push(i);
@@ -164,7 +175,13 @@ impl<'g> Prover<'g> {
     }
 
     /// Up to `k` different proofs, cheapest first: each further one avoids an instance of one found before.
-    pub fn prove_many(&mut self, mask: &[bool], starts: &[FactId], targets: &dyn Fn(FactId) -> bool, k: usize) -> Vec<Proof> {
+    pub fn prove_many(
+        &mut self,
+        mask: &[bool],
+        starts: &[FactId],
+        targets: &dyn Fn(FactId) -> bool,
+        k: usize,
+    ) -> Vec<Proof> {
         let mut found: Vec<Proof> = Vec::new();
         let mut seen: BTreeSet<Vec<u32>> = BTreeSet::new();
         let mut candidates: Vec<(Proof, BTreeSet<u32>)> = Vec::new();

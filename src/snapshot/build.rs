@@ -21,7 +21,10 @@ pub fn list_unread(cluster: &mut Cluster) {
     }
     for kind in Kind::ALL {
         let id = format!("unread:{}", kind.info().kind);
-        if cluster.read.contains(kind) || kind.info().effect == Effect::Refines || cluster.gaps.iter().any(|g| g.id == id) {
+        if cluster.read.contains(kind)
+            || kind.info().effect == Effect::Refines
+            || cluster.gaps.iter().any(|g| g.id == id)
+        {
             continue;
         }
         cluster.gaps.push(Gap { id, reason: "not in the input".into(), hides: hides(*kind).into(), ..Gap::default() });

@@ -68,7 +68,8 @@ fn default_accounts(snapshot: &mut Snapshot) {
     if !is_manifest_set(snapshot) {
         return;
     }
-    let mut namespaces: BTreeSet<String> = snapshot.objects.namespaces.iter().map(|n| n.metadata.name.clone()).collect();
+    let mut namespaces: BTreeSet<String> =
+        snapshot.objects.namespaces.iter().map(|n| n.metadata.name.clone()).collect();
     namespaces.extend(snapshot.objects.pods.iter().map(|p| p.metadata.namespace.clone()));
     for kind in WORKLOADS {
         namespaces.extend(workloads(snapshot, kind).iter().map(|w| w.metadata.namespace.clone()));
@@ -85,8 +86,13 @@ fn default_accounts(snapshot: &mut Snapshot) {
 
 /// Whether the input is made of manifests: no account in it was ever stored by a server.
 fn is_manifest_set(snapshot: &Snapshot) -> bool {
-    snapshot.objects.service_accounts.iter().all(|a| a.metadata.resource_version.is_empty() && a.metadata.uid.is_empty())
-        && (!snapshot.objects.service_accounts.is_empty() || snapshot.objects.pods.iter().all(|p| p.status.phase.is_empty()))
+    snapshot
+        .objects
+        .service_accounts
+        .iter()
+        .all(|a| a.metadata.resource_version.is_empty() && a.metadata.uid.is_empty())
+        && (!snapshot.objects.service_accounts.is_empty()
+            || snapshot.objects.pods.iter().all(|p| p.status.phase.is_empty()))
 }
 
 fn workloads(snapshot: &Snapshot, kind: Kind) -> &[Workload] {
@@ -130,7 +136,8 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
             if selected_pod(snapshot, w, template.metadata.labels.is_empty()) {
                 continue;
             }
-            let mut name = if kind == Kind::StatefulSet { format!("{}-0", w.metadata.name) } else { w.metadata.name.clone() };
+            let mut name =
+                if kind == Kind::StatefulSet { format!("{}-0", w.metadata.name) } else { w.metadata.name.clone() };
             if !taken.insert((w.metadata.namespace.clone(), name.clone())) {
                 name = format!("{name}-{}", info.kind.to_lowercase());
                 taken.insert((w.metadata.namespace.clone(), name.clone()));
@@ -154,11 +161,15 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
 /// Whether a pod of the input matches the controller's selector without naming an owner.
 fn selected_pod(snapshot: &Snapshot, w: &Workload, no_labels: bool) -> bool {
     let Some(selector) = &w.spec.selector else { return false };
-    let selector: LabelSelector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() {
+    let selector: LabelSelector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some()
+    {
         serde_json::from_value(selector.clone()).unwrap_or_default()
     } else {
         // ReplicationControllers write plain labels.
-        LabelSelector { match_labels: serde_json::from_value(selector.clone()).unwrap_or_default(), ..LabelSelector::default() }
+        LabelSelector {
+            match_labels: serde_json::from_value(selector.clone()).unwrap_or_default(),
+            ..LabelSelector::default()
+        }
     };
     if no_labels || service_account::selects_everything(&selector) {
         return false;
@@ -174,7 +185,8 @@ fn selected_pod(snapshot: &Snapshot, w: &Workload, no_labels: bool) -> bool {
 /// Lets ServiceAccount admission see pods that no server has seen: derived ones and plain manifests.
 fn admit_manifest_pods(snapshot: &mut Snapshot, derived: Vec<Pod>) {
     let stored = |p: &Pod| !p.status.phase.is_empty() || !p.metadata.resource_version.is_empty();
-    let (keep, mut fresh): (Vec<Pod>, Vec<Pod>) = std::mem::take(&mut snapshot.objects.pods).into_iter().partition(stored);
+    let (keep, mut fresh): (Vec<Pod>, Vec<Pod>) =
+        std::mem::take(&mut snapshot.objects.pods).into_iter().partition(stored);
     fresh.extend(derived);
     let accounts = Cluster {
         objects: crate::model::Objects {

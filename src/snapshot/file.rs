@@ -31,7 +31,9 @@ pub enum SnapshotError {
         source: std::io::Error,
     },
     /// Not a snapshot at all.
-    #[error("{path} is no kpath snapshot: {reason}\nhint: write one with `kpath snapshot -o {path}`; kubectl output is read with -f")]
+    #[error(
+        "{path} is no kpath snapshot: {reason}\nhint: write one with `kpath snapshot -o {path}`; kubectl output is read with -f"
+    )]
     NotASnapshot {
         /// Path as given.
         path: String,
@@ -39,7 +41,9 @@ pub enum SnapshotError {
         reason: String,
     },
     /// Written by a newer kpath.
-    #[error("{path} has snapshot format {found}, written by kpath {tool}; this kpath reads up to format {FORMAT}\nhint: update kpath")]
+    #[error(
+        "{path} has snapshot format {found}, written by kpath {tool}; this kpath reads up to format {FORMAT}\nhint: update kpath"
+    )]
     TooNew {
         /// Path as given.
         path: String,
@@ -49,7 +53,9 @@ pub enum SnapshotError {
         tool: String,
     },
     /// Written by a kpath whose format is no longer read.
-    #[error("{path} has snapshot format {found}, written by kpath {tool}; this kpath reads format {OLDEST} and later\nhint: take a new snapshot")]
+    #[error(
+        "{path} has snapshot format {found}, written by kpath {tool}; this kpath reads format {OLDEST} and later\nhint: take a new snapshot"
+    )]
     TooOld {
         /// Path as given.
         path: String,
@@ -209,7 +215,10 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
     }
     let Some(m) = manifest else { return Err(not("it is empty".into())) };
     for (kind, count) in &m.kinds {
-        if *count > 0 && !snapshot.read.iter().any(|k| k.info().kind == kind) && Kind::ALL.iter().any(|k| k.info().kind == kind) {
+        if *count > 0
+            && !snapshot.read.iter().any(|k| k.info().kind == kind)
+            && Kind::ALL.iter().any(|k| k.info().kind == kind)
+        {
             return Err(damaged(shown, &format!("{kind}.jsonl"), "missing; the file was cut off"));
         }
     }

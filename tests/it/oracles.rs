@@ -13,14 +13,27 @@ fn lines(path: &str) -> Vec<Value> {
 fn compare(name: &str, differences: &[String], total: usize) {
     println!("{name}: {total} lines, {} different", differences.len());
     assert!(total > 0, "{name}: no lines were compared");
-    assert!(differences.is_empty(), "{name}: {} of {total} differ:\n{}", differences.len(), differences[..differences.len().min(12)].join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{name}: {} of {total} differ:\n{}",
+        differences.len(),
+        differences[..differences.len().min(12)].join("\n")
+    );
 }
 
 fn rbac_objects() -> Vec<std::path::PathBuf> {
-    ["clusterrolebindings", "clusterroles", "namespaces", "rolebindings", "roles", "serviceaccounts", "node_authorizer_objects"]
-        .iter()
-        .map(|f| repo(&format!("testdata/oracles/rbac/objects/{f}.json.xz")))
-        .collect()
+    [
+        "clusterrolebindings",
+        "clusterroles",
+        "namespaces",
+        "rolebindings",
+        "roles",
+        "serviceaccounts",
+        "node_authorizer_objects",
+    ]
+    .iter()
+    .map(|f| repo(&format!("testdata/oracles/rbac/objects/{f}.json.xz")))
+    .collect()
 }
 
 fn check_rbac(file: &str, expected: usize) {
@@ -63,7 +76,10 @@ fn escalation_check_agrees_with_the_api_server() {
     for c in &all {
         let answer = evaluator.line(&c.to_string());
         if answer["outcome"] != c["outcome"] || answer["allowed"] != c["allowed"] {
-            differences.push(format!("{} {} {} {}: {} want {}, kpath {answer}", c["user"], c["op"], c["resource"], c["name"], c["note"], c["outcome"]));
+            differences.push(format!(
+                "{} {} {} {}: {} want {}, kpath {answer}",
+                c["user"], c["op"], c["resource"], c["name"], c["note"], c["outcome"]
+            ));
         }
     }
     assert_eq!(all.len(), 2_264);
@@ -83,7 +99,10 @@ fn pod_security_agrees_with_the_api_server() {
             let q = json!({"pod": row["pod"], "enforce": level, "enforce_version": version});
             let answer = evaluator.line(&q.to_string());
             if answer["allowed"] != want["allowed"] {
-                differences.push(format!("{} {key}: want {} {}\n  kpath {answer}\n  {}", row["id"], want["allowed"], want["message"], row["pod"]["spec"]));
+                differences.push(format!(
+                    "{} {key}: want {} {}\n  kpath {answer}\n  {}",
+                    row["id"], want["allowed"], want["message"], row["pod"]["spec"]
+                ));
             }
         }
     }
@@ -118,9 +137,13 @@ fn service_account_admission_agrees_with_the_api_server() {
         let q = json!({"pod": c["pod"], "serviceAccount": c["serviceAccount"], "namespace": "auto"});
         let answer = evaluator.line(&q.to_string());
         let want = if c["admitted"] == true { volume(&c["tokenMounts"]) } else { json!([]) };
-        let name_ok = c["admitted"] == false || c["result"]["serviceAccountName"].as_str().unwrap_or_default() == answer["serviceAccountName"];
+        let name_ok = c["admitted"] == false
+            || c["result"]["serviceAccountName"].as_str().unwrap_or_default() == answer["serviceAccountName"];
         if answer["admitted"] != c["admitted"] || answer["tokenMounts"] != want || !name_ok {
-            differences.push(format!("{} {} {}: want {} {want}\n  kpath {answer}", c["case"], c["serviceAccount"], c["podAutomount"], c["admitted"]));
+            differences.push(format!(
+                "{} {} {}: want {} {want}\n  kpath {answer}",
+                c["case"], c["serviceAccount"], c["podAutomount"], c["admitted"]
+            ));
         }
     }
     println!("automount: {invalid} rows that API validation refuses were left out");

@@ -55,7 +55,13 @@ impl Importer {
         Ok(())
     }
 
-    fn list(&mut self, mut map: Map<String, Value>, item_kind: String, file: &str, hint: Option<Kind>) -> Result<(), String> {
+    fn list(
+        &mut self,
+        mut map: Map<String, Value>,
+        item_kind: String,
+        file: &str,
+        hint: Option<Kind>,
+    ) -> Result<(), String> {
         if let Some(key) = yaml::marked(&map) {
             self.skip(file, "", format!("duplicate key {key:?}"));
             return Ok(());
@@ -63,7 +69,8 @@ impl Importer {
         let group = group_of(text(&map, "apiVersion")).to_owned();
         let partial = item_kind == "PartialObjectMetadata";
         let listed = if item_kind.is_empty() || partial { hint } else { Kind::find(&item_kind, &group) };
-        let remaining = map.get("metadata").and_then(|m| m.get("continue")).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let remaining =
+            map.get("metadata").and_then(|m| m.get("continue")).and_then(Value::as_str).unwrap_or_default().to_owned();
         let items = match map.remove("items") {
             Some(Value::Array(items)) => items,
             None | Some(Value::Null) => Vec::new(),

@@ -77,7 +77,8 @@ fn pod_spec(spec: Option<&mut Value>) {
 fn persistent_volume(value: &mut Value) {
     let mut refs = Vec::new();
     if let Some(spec) = value.get("spec").and_then(Value::as_object) {
-        let claim_ns = spec.get("claimRef").and_then(|c| c.get("namespace")).and_then(Value::as_str).unwrap_or_default();
+        let claim_ns =
+            spec.get("claimRef").and_then(|c| c.get("namespace")).and_then(Value::as_str).unwrap_or_default();
         if let Some(azure) = spec.get("azureFile") {
             let ns = azure.get("secretNamespace").and_then(Value::as_str).unwrap_or(claim_ns);
             push(&mut refs, ns, azure.get("secretName"));

@@ -23,7 +23,9 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// Nothing in the input is a Kubernetes object.
-    #[error("{path} holds no Kubernetes object that kpath can read{detail}\nhint: write one with `kubectl get pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,clusterrolebindings,nodes,namespaces -A -o yaml`")]
+    #[error(
+        "{path} holds no Kubernetes object that kpath can read{detail}\nhint: write one with `kubectl get pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,clusterrolebindings,nodes,namespaces -A -o yaml`"
+    )]
     Nothing {
         /// Path as given.
         path: String,
@@ -84,7 +86,9 @@ fn walk(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()>
         let path = entry.path();
         // Symbolic links to folders are not followed: they can form loops.
         match entry.file_type() {
-            Ok(t) if t.is_dir() && depth < 8 && !entry.file_name().to_string_lossy().starts_with('.') => walk(&path, depth + 1, out)?,
+            Ok(t) if t.is_dir() && depth < 8 && !entry.file_name().to_string_lossy().starts_with('.') => {
+                walk(&path, depth + 1, out)?
+            }
             Ok(t) if t.is_file() || (t.is_symlink() && path.is_file()) => out.push(path),
             _ => {}
         }

@@ -29,7 +29,9 @@ pub fn documents(text: &str) -> Vec<(usize, &str)> {
         offset = end;
     }
     out.push((start_line, text.get(start..).unwrap_or_default()));
-    out.retain(|(_, d)| d.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#') && !l.starts_with('%')));
+    out.retain(|(_, d)| {
+        d.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#') && !l.starts_with('%'))
+    });
     out
 }
 
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn yaml_is_read_as_kubectl_reads_it() {
-        let v = decode("a: yes\nb: \"yes\"\nc: 0644\nd: &x {k: v}\ne:\n  <<: *x\n  z: 1\nf: on\ng: ~\nh: 0o17\n").unwrap();
+        let v =
+            decode("a: yes\nb: \"yes\"\nc: 0644\nd: &x {k: v}\ne:\n  <<: *x\n  z: 1\nf: on\ng: ~\nh: 0o17\n").unwrap();
         assert_eq!(v["a"], Value::Bool(true));
         assert_eq!(v["b"], Value::from("yes"));
         assert_eq!(v["c"], Value::from(0o644));
