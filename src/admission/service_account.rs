@@ -210,7 +210,7 @@ fn limit_references(pod: &Pod, account: &ServiceAccount) -> Result<(), String> {
                     ));
                 }
             }
-            for s in c.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).filter(|s| !listed(&s.name)) {
+            if let Some(s) = c.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).find(|s| !listed(&s.name)) {
                 return refuse(format!("{label} {} with envFrom referencing secret.secretName={:?}", c.name, s.name));
             }
         }

@@ -160,7 +160,7 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
     for kind in crate::model::Kind::ALL {
         groups.entry(kind.info().group).or_default().push(kind.info().resource.to_owned());
     }
-    let rules = groups
+    let mut rules: Vec<PolicyRule> = groups
         .into_iter()
         .map(|(group, resources)| PolicyRule {
             api_groups: Some(vec![group.to_owned()]),
@@ -169,6 +169,13 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
             ..PolicyRule::default()
         })
         .collect();
+    rules.push(PolicyRule {
+        api_groups: Some(vec![String::new()]),
+        resources: Some(vec!["configmaps".into()]),
+        resource_names: Some(vec!["aws-auth".into(), "coredns".into()]),
+        verbs: vec!["get".into()],
+        ..PolicyRule::default()
+    });
     let mut role = ClusterRole { rules: Some(rules), ..ClusterRole::default() };
     role.metadata.name = Some("kpath".into());
     debug_assert_eq!(ClusterRole::KIND, "ClusterRole");

@@ -48,10 +48,9 @@ pub fn parse(text: &str) -> Result<Preset, String> {
 /// # Errors
 /// Unknown ids, with the nearest known one, or a malformed file.
 pub fn find(id: &str) -> Result<Preset, String> {
-    if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        if let Ok(text) = std::fs::read_to_string(format!("queries/{id}.yaml")) {
-            return parse(&text).map_err(|e| format!("queries/{id}.yaml: {e}"));
-        }
+    let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain && let Ok(text) = std::fs::read_to_string(format!("queries/{id}.yaml")) {
+        return parse(&text).map_err(|e| format!("queries/{id}.yaml: {e}"));
     }
     let known = all();
     known.iter().find(|p| p.id == id).cloned().ok_or_else(|| {

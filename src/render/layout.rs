@@ -33,6 +33,9 @@ pub struct Rect {
     pub h: f64,
 }
 
+/// Control points of a cubic spline, and the place of the label.
+pub type Route = (Vec<(f64, f64)>, Option<(f64, f64)>);
+
 /// Where everything is.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
@@ -43,7 +46,7 @@ pub struct Layout {
     /// Boxes by number.
     pub boxes: Vec<Rect>,
     /// Arrows by number: control points of a cubic spline, and the place of the label.
-    pub arrows: Vec<(Vec<(f64, f64)>, Option<(f64, f64)>)>,
+    pub arrows: Vec<Route>,
     /// Namespaces.
     pub clusters: Vec<(String, Rect)>,
 }

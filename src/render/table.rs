@@ -229,7 +229,7 @@ pub fn analysis(cluster: &Cluster, a: &Analysis, width: usize, all: bool) -> Str
             )
         );
     }
-    let share = |n: usize| if a.pods == 0 { String::from("0 %") } else { format!("{} %", n * 100 / a.pods) };
+    let share = |n: usize| format!("{} %", (n * 100).checked_div(a.pods).unwrap_or(0));
     let [admin, node, secret] = a.pods_with_path;
     let _ = writeln!(out, "\n{} workloads are reachable from the internet", a.internet_workloads);
     let _ = writeln!(

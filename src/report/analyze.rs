@@ -122,6 +122,11 @@ fn is_platform(name: &str, namespace: &str) -> bool {
         || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
 }
 
+/// Target, severity, and the steps after the first as (technique, fact).
+type RowKey = (String, String, Vec<(String, String)>);
+/// One way out of a container: technique, conclusion, unknowns, assumptions, other premises.
+type WayOut = (u16, FactId, Vec<u32>, Vec<u32>, Vec<FactId>);
+
 struct Source {
     pods: Vec<u32>,
     starts: Vec<FactId>,
@@ -133,7 +138,7 @@ struct Source {
 pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Analysis {
     let settings = question.settings(attack);
     let sources = classes(attack, cluster, from);
-    let mut rows: BTreeMap<(String, String, Vec<(String, String)>), Row> = BTreeMap::new();
+    let mut rows: BTreeMap<RowKey, Row> = BTreeMap::new();
     let masks = [settings.mask(&attack.graph, Lane::Must), settings.mask(&attack.graph, Lane::May)];
     let condensed = [Condensed::new(&attack.graph, &masks[0]), Condensed::new(&attack.graph, &masks[1])];
     let mut analysis = Analysis {
@@ -255,7 +260,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
 
 /// Groups pods whose containers have the same ways out.
 fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> {
-    let mut map: BTreeMap<Vec<(u16, FactId, Vec<u32>, Vec<u32>, Vec<FactId>)>, Source> = BTreeMap::new();
+    let mut map: BTreeMap<Vec<WayOut>, Source> = BTreeMap::new();
     let mut out = Vec::new();
     for f in &from.facts {
         let Some(Fact::Pod(p)) = attack.fact(*f) else {
@@ -300,7 +305,7 @@ fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> 
 
 #[allow(clippy::too_many_arguments, reason = "one call site")]
 fn add_row(
-    rows: &mut BTreeMap<(String, String, Vec<(String, String)>), Row>,
+    rows: &mut BTreeMap<RowKey, Row>,
     attack: &Attack,
     cluster: &Cluster,
     source: &Source,

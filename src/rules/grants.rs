@@ -58,11 +58,10 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
         }
         if let Subject::Group(g) = &subject
             && g == MASTERS
+            && let Some(o) = group_binding(ctx, g)
         {
-            if let Some(o) = group_binding(ctx, g) {
-                let e = Emit::new("rbac-grant", Fact::ClusterAdmin).from(identity).from(Fact::ApiReach);
-                ctx.emit(e.because(o, SUBJECT_POINTER, MASTERS, "members are allowed everything before RBAC is asked"));
-            }
+            let e = Emit::new("rbac-grant", Fact::ClusterAdmin).from(identity).from(Fact::ApiReach);
+            ctx.emit(e.because(o, SUBJECT_POINTER, MASTERS, "members are allowed everything before RBAC is asked"));
         }
         if all.is_empty() {
             continue;

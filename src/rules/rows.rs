@@ -55,16 +55,10 @@ impl Need {
             let named: Vec<String> = rule.resource_names.iter().filter(|n| !n.is_empty()).cloned().collect();
             match *verb {
                 // Subresource creates (exec, token, eviction) carry the name of their parent.
-                "create" if self.sub.is_empty() => {
-                    if empty {
-                        return Some((verb, Names::All));
-                    }
-                }
-                "deletecollection" => {
-                    if empty {
-                        return Some((verb, Names::All));
-                    }
-                }
+                "create" if self.sub.is_empty() && empty => return Some((verb, Names::All)),
+                "deletecollection" if empty => return Some((verb, Names::All)),
+                "deletecollection" => {}
+                "create" if self.sub.is_empty() => {}
                 "list" | "watch" if empty => return Some((verb, Names::All)),
                 _ if !named.is_empty() => return Some((verb, Names::Some(named))),
                 _ => {}

@@ -1,4 +1,13 @@
 //! Integration tests in one binary: linking once saves most of the build time.
 
+mod cli;
+mod collector;
+mod fixtures;
+mod input;
 mod oracles;
+mod pictures;
+mod realcluster;
+mod search;
 mod support;
+mod tidy;
+mod tls;

@@ -35,3 +35,10 @@ pub fn cluster_of(files: &[PathBuf]) -> Cluster {
 pub fn snapshot_of(texts: &[(String, String)]) -> Snapshot {
     reader::read_texts(texts.iter().map(|(n, t)| (n.as_str(), t.as_str())))
 }
+
+/// The embedded demo cluster.
+pub fn demo() -> Cluster {
+    let files =
+        ["cluster", "shop", "platform", "rbac"].map(|f| repo(&format!("testdata/clusters/payment-api/{f}.yaml")));
+    cluster_of(&files)
+}

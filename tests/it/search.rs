@@ -1,0 +1,119 @@
+//! Search against brute force on random Horn graphs with ANDs, cycles and unknowns.
+
+use std::collections::BTreeSet;
+
+use kpath::graph::{Builder, Evidence, FactId, Graph, Instance, Object, Text};
+use kpath::search::closure::{Condensed, closure};
+use kpath::search::proof::{Prover, Ranking};
+use kpath::search::{Lane, Settings};
+
+fn random(rng: &mut fastrand::Rng) -> (Graph, usize) {
+    let facts = rng.usize(3..14);
+    let mut b = Builder::default();
+    for i in 0..rng.u32(2..30) {
+        let premises = (0..rng.usize(1..4))
+            .map(|_| FactId(rng.u32(0..facts as u32)))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let unknowns =
+            if rng.u8(0..4) == 0 { vec![b.graph.unknowns.id(&format!("u{}", rng.u8(0..3)))] } else { vec![] };
+        b.add(Instance {
+            premises,
+            conclusion: FactId(rng.u32(0..facts as u32)),
+            technique: i as u16,
+            tier: rng.u8(1..4),
+            unknowns: unknowns.into(),
+            assumptions: Default::default(),
+            evidence: vec![Evidence { object: Object(u64::from(i)), pointer: Text(0), value: Text(0), why: "" }].into(),
+        });
+    }
+    (b.finish(facts), facts)
+}
+
+/// Naive fixpoint: the cheapest proof-tree cost of every fact.
+fn brute(graph: &Graph, mask: &[bool], starts: &[FactId]) -> Vec<Option<u64>> {
+    let mut best: Vec<Option<u64>> = vec![None; graph.facts];
+    for s in starts {
+        best[s.0 as usize] = Some(0);
+    }
+    loop {
+        let mut changed = false;
+        for (i, x) in graph.instances.iter().enumerate().filter(|(i, _)| mask[*i]) {
+            let total: Option<u64> = x.premises.iter().map(|p| best[p.0 as usize]).sum();
+            let Some(t) = total else { continue };
+            let new = t + ((x.unknowns.len() as u64) << 40) + (u64::from(x.tier) << 16) + 1;
+            let slot = &mut best[x.conclusion.0 as usize];
+            if slot.is_none_or(|b| new < b) {
+                *slot = Some(new);
+                changed = true;
+            }
+            let _ = i;
+        }
+        if !changed {
+            return best;
+        }
+    }
+}
+
+#[test]
+fn closure_and_best_proof_agree_with_brute_force() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let settings = Settings::default();
+    let mut proofs = 0;
+    for round in 0..4_000 {
+        let (graph, facts) = random(&mut rng);
+        let lane = if round % 2 == 0 { Lane::May } else { Lane::Must };
+        let mask = settings.mask(&graph, lane);
+        let sources: Vec<Vec<FactId>> = (0..5).map(|_| vec![FactId(rng.u32(0..facts as u32))]).collect();
+        let lanes = Condensed::new(&graph, &mask).close(&sources);
+        for (n, starts) in sources.iter().enumerate() {
+            let want = brute(&graph, &mask, starts);
+            let got = closure(&graph, &mask, starts);
+            let mut prover = Prover::new(&graph, &settings, Ranking::Cost);
+            for f in 0..facts {
+                let id = FactId(f as u32);
+                assert_eq!(want[f].is_some(), got[f], "closure, round {round}");
+                assert_eq!(want[f].is_some(), lanes.holds(id, n), "lanes, round {round}");
+                let proof = prover.prove(&mask, &BTreeSet::new(), starts, &|x| x == id);
+                assert_eq!(want[f], proof.as_ref().map(|p| p.cost), "cost, round {round}");
+                let Some(p) = proof else { continue };
+                proofs += 1;
+                let mut known: BTreeSet<FactId> = starts.iter().copied().collect();
+                for i in &p.instances {
+                    let x = &graph.instances[*i as usize];
+                    assert!(x.premises.iter().all(|q| known.contains(q)), "a premise comes after its use");
+                    known.insert(x.conclusion);
+                }
+                assert!(known.contains(&id));
+            }
+        }
+    }
+    assert!(proofs > 10_000);
+}
+
+#[test]
+fn further_proofs_are_different_and_not_cheaper() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let settings = Settings::default();
+    let mut several = 0;
+    for _ in 0..500 {
+        let (graph, facts) = random(&mut rng);
+        let mask = settings.mask(&graph, Lane::May);
+        let target = FactId(rng.u32(0..facts as u32));
+        let start = [FactId(rng.u32(0..facts as u32))];
+        let list = Prover::new(&graph, &settings, Ranking::Cost).prove_many(&mask, &start, &|x| x == target, 4);
+        let sets: BTreeSet<Vec<u32>> = list
+            .iter()
+            .map(|p| {
+                let mut v = p.instances.clone();
+                v.sort_unstable();
+                v
+            })
+            .collect();
+        assert_eq!(sets.len(), list.len());
+        assert!(list.windows(2).all(|w| w[0].cost <= w[1].cost));
+        several += usize::from(list.len() > 1);
+    }
+    assert!(several > 20);
+}
