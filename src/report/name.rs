@@ -89,6 +89,8 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             format!("runs code in pod/{} container {name}", pod(cluster, p))
         }
         Fact::Pod(p) => format!("controls pod/{}", pod(cluster, p)),
+        Fact::Attached(p) => format!("attaches to pod/{}", pod(cluster, p)),
+        Fact::AttachIn(n) => format!("attaches to every pod in {}", ns(n)),
         Fact::PodsIn(n) => format!("controls every pod in {}", ns(n)),
         Fact::AllPods => "controls every pod".into(),
         Fact::ApiReach => "reaches the API server".into(),

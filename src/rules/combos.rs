@@ -163,7 +163,7 @@ fn csr(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
         .iter()
         .find_map(|s| find(ctx, class, &["approve"], "certificates.k8s.io", "signers", s, ""));
     if let (Some(a), Some(s)) = (approval, signer) {
-        conclude(ctx, k, "csr-apiserver-client", Fact::Right(Right::ApproveCsr, EVERYWHERE), 1, &[a, s], &[]);
+        conclude(ctx, k, "rbac-grant", Fact::Right(Right::ApproveCsr, EVERYWHERE), 1, &[a, s], &[]);
     }
 }
 

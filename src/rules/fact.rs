@@ -89,6 +89,8 @@ pub enum Right {
     ApproveCsr,
     /// Delete or evict pods.
     EvictPods,
+    /// Add ephemeral containers.
+    AddEphemeral,
     /// nodes/proxy (cluster).
     NodesProxy,
     /// Create and escalate roles.
@@ -108,6 +110,10 @@ pub enum Fact {
     Exec(u32, u16),
     /// Controls all running containers of a pod.
     Pod(u32),
+    /// Attached to the containers of a pod.
+    Attached(u32),
+    /// Attaches to every pod of a namespace; `u32::MAX` is the whole cluster.
+    AttachIn(u32),
     /// Every pod of a namespace, or of the cluster.
     PodsIn(u32),
     /// Every pod.
@@ -193,6 +199,8 @@ impl Fact {
                 | Fact::NamedNode
                 | Fact::Reach(_)
                 | Fact::Token(..)
+                | Fact::Attached(_)
+                | Fact::AttachIn(_)
                 | Fact::PrivilegedWorkload(_)
         )
     }

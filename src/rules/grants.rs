@@ -252,6 +252,7 @@ fn conclude(
                 (Target::Pods, ns) => Fact::PodsIn(ns),
                 (Target::Workload(_), EVERYWHERE) => Fact::AllWorkloads,
                 (Target::Workload(_), ns) => Fact::Workload(ns),
+                (Target::Attach, ns) => Fact::AttachIn(ns),
                 (Target::Hint, ns) => Fact::Hint(ns),
                 (Target::Right(_) | Target::Users | Target::NodePods, _) => return,
             };
@@ -270,6 +271,9 @@ fn conclude(
                         let f = ctx.account(&m.namespace, &m.name);
                         put(ctx, f, Some(o));
                     }),
+                    Target::Attach => {
+                        each(ctx, Kind::Pod, name, scope, |ctx, i, o| put(ctx, Fact::Attached(i), Some(o)));
+                    }
                     Target::NodePods => {
                         for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
                             if p.spec.node_name == *name && !p.finished() {

@@ -164,6 +164,8 @@ fn pods(ctx: &mut Ctx<'_>) {
         if let Some(ns) = ctx.ns(&p.metadata.namespace) {
             member(ctx, Fact::PodsIn(ns), pod, o, "the pod is in the scope of the right");
         }
+        attach(ctx, i as u32, p, o);
+        ephemeral(ctx, p, o);
         for c in p.running_containers() {
             let e = Emit::scope(Fact::Exec(i as u32, c.ordinal)).from(pod);
             ctx.emit(e.because(
@@ -172,10 +174,80 @@ fn pods(ctx: &mut Ctx<'_>) {
                 c.container.name.clone(),
                 "a running container of the pod",
             ));
-            let back = Emit::scope(pod).from(Fact::Exec(i as u32, c.ordinal));
-            let _ = back;
         }
     }
+}
+
+/// Attaching gives input only to a container that keeps its standard input open, and code only if that is a shell.
+fn attach(ctx: &mut Ctx<'_>, i: u32, p: &crate::model::pod::Pod, o: Obj) {
+    let attached = Fact::Attached(i);
+    let ns = ctx.ns(&p.metadata.namespace);
+    for scope in [ns, Some(EVERYWHERE)].into_iter().flatten() {
+        member(ctx, Fact::AttachIn(scope), attached, o, "the pod is in the scope of the right");
+    }
+    for c in p.running_containers().filter(|c| c.container.stdin) {
+        let e = Emit::new("pods-attach", Fact::Exec(i, c.ordinal)).from(attached).tier(2);
+        let e = e.unless_known(format!("stdin-runs-commands:{}", p.metadata.path()));
+        ctx.emit(e.because(o, format!("{}/stdin", c.pointer()), "true", "the container reads its standard input"));
+    }
+}
+
+/// What an ephemeral container wins beside the processes of its pod: the token volume, and the node where a
+/// privileged one is admitted.
+fn ephemeral(ctx: &mut Ctx<'_>, p: &crate::model::pod::Pod, o: Obj) {
+    let Some(ns) = ctx.ns(&p.metadata.namespace) else { return };
+    let right = Fact::Right(Right::AddEphemeral, ns);
+    let token = p.spec.volumes.iter().position(|v| {
+        v.projected
+            .iter()
+            .flat_map(|x| &x.sources)
+            .any(|s| s.service_account_token.as_ref().is_some_and(|t| t.audience.is_empty()))
+    });
+    if let Some(v) = token {
+        let identity = ctx.account(&p.metadata.namespace, p.account());
+        let e = Emit::new("ephemeral-token", identity).from(right).tier(2);
+        let e = e.because(
+            o,
+            format!("/spec/volumes/{v}/projected/sources"),
+            "serviceAccountToken",
+            "the volume can be mounted by an ephemeral container",
+        );
+        ctx.emit(e.because(o, "/spec/serviceAccountName", p.account(), "the account of the pod"));
+    }
+    if p.spec.host_users == Some(false) || p.spec.node_name.is_empty() {
+        return;
+    }
+    let Some(n) = ctx.cluster.find(Kind::Node, "", &p.spec.node_name) else { return };
+    let Some(namespace) = ctx.cluster.find(Kind::Namespace, "", &p.metadata.namespace) else { return };
+    let namespace = Obj { kind: Kind::Namespace, index: namespace };
+    let labels = ctx.meta(namespace).map(|m| m.labels.clone()).unwrap_or_default();
+    if psa::Policy::of_labels(&labels).level != Level::Privileged {
+        return;
+    }
+    let request = Request {
+        operation: "UPDATE",
+        group: "",
+        version: "v1",
+        resource: "pods/ephemeralcontainers",
+        namespace: &p.metadata.namespace,
+    };
+    let mut e = Emit::new("ephemeral-node", Fact::Node(n)).from(right).tier(2);
+    for g in guards(ctx.cluster, request).into_iter().take(4) {
+        e = e.unless_known(format!("webhook-admits:{}", g.name)).because(
+            g.object,
+            g.pointer,
+            g.name,
+            "may refuse the container",
+        );
+    }
+    let value = labels.get(psa::ENFORCE).cloned().unwrap_or_else(|| "(not set)".into());
+    let e = e.because(
+        namespace,
+        "/metadata/labels/pod-security.kubernetes.io~1enforce",
+        value,
+        "Pod Security lets a privileged ephemeral container in",
+    );
+    ctx.emit(e.because(o, "/spec/nodeName", p.spec.node_name.clone(), "the node that the pod runs on"));
 }
 
 fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
@@ -195,6 +267,7 @@ fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
         Right::CreateTokens,
         Right::CreateClaims,
         Right::ReadLogs,
+        Right::AddEphemeral,
         Right::PatchNamespaces,
         Right::EvictPods,
     ] {

@@ -16,17 +16,12 @@ use kpath::snapshot::ClusterOptions;
 use crate::support::{repo, snapshot_of};
 
 /// Techniques whose step has no rule of its own yet, with the reason.
-const WITHOUT_RULE: [(&str, &str); 10] = [
+const WITHOUT_RULE: [(&str, &str); 5] = [
     ("entry-compromised-pod", "a start, not a step"),
     ("binding-hold-all", "gives the holder nothing: a negative row"),
     ("sa-group-federation", "needs data of another relying party"),
     ("ns-admin-kube-system", "follows from the rights of the accounts there"),
     ("evict-and-attract", "needs node labels under the attacker's control; the right is read, the rule is not written"),
-    ("ephemeral-token", "the pod's own token is reached through ephemeral-exec"),
-    ("ephemeral-node", "not written yet"),
-    ("pods-attach", "not written yet"),
-    ("pods-attach-get", "not written yet"),
-    ("hp-var-log-symlink-nodes", "alternative premise, not written yet"),
 ];
 
 /// Whether a technique fires, and what the start wins through it.
