@@ -119,12 +119,25 @@ pub fn draw(
             continue;
         }
         for s in *list {
+            // The attacker's position, from which the API server is reached, is drawn once and not at every request.
+            let network: BTreeSet<FactId> = s
+                .instances
+                .iter()
+                .filter_map(|i| attack.graph.instances.get(*i as usize))
+                .filter(|x| attack.fact(x.conclusion) == Some(Fact::ApiReach))
+                .flat_map(|x| x.premises.iter().copied())
+                .collect();
+            let needed: Vec<FactId> = s.premise_ids.iter().copied().filter(|q| !network.contains(q)).collect();
+            let needed = if needed.is_empty() { s.premise_ids.clone() } else { needed };
+            for q in &needed {
+                place(&mut p, &mut index, attack, cluster, *q, false);
+            }
             let last = list.last().is_some_and(|l| l.id == s.id);
             let to = place(&mut p, &mut index, attack, cluster, s.id, last || targets.contains(&s.id));
             let label = label(s);
             let unknown = !s.unknown_if.is_empty();
-            let from = if s.premise_ids.len() > 1 {
-                let mut key = s.premise_ids.clone();
+            let from = if needed.len() > 1 {
+                let mut key = needed.clone();
                 key.push(s.id);
                 let and = *ands.entry(key).or_insert_with(|| {
                     p.boxes.push(Box_ {
@@ -135,13 +148,13 @@ pub fn draw(
                     });
                     p.boxes.len() - 1
                 });
-                for q in &s.premise_ids {
+                for q in &needed {
                     let from = place(&mut p, &mut index, attack, cluster, *q, false);
                     p.arrows.push(Arrow { from, to: and, label: String::new(), unknown: false });
                 }
                 Some(and)
             } else {
-                s.premise_ids.first().map(|q| place(&mut p, &mut index, attack, cluster, *q, false))
+                needed.first().map(|q| place(&mut p, &mut index, attack, cluster, *q, false))
             };
             if let Some(from) = from.filter(|f| *f != to) {
                 p.arrows.push(Arrow { from, to, label, unknown });
@@ -161,6 +174,13 @@ fn label(s: &Step) -> String {
             "token-automount" => "mounts token".into(),
             "ctr-to-own-secrets" => "is given".into(),
             "node-to-pods" => "runs on it".into(),
+            "workload-privileged-node" => "privileged pod".into(),
+            "workload-nodename" => "privileged pod with nodeName".into(),
+            "workload-any-sa" => "pod names the account".into(),
+            "workload-any-secret" => "pod mounts it".into(),
+            "esc-privileged" => "privileged: true".into(),
+            "node-id-sa-token" => "requests its token".into(),
+            "node-to-kubelet-identity" => "kubelet certificate".into(),
             "entry-app-exploit" => "exploits".into(),
             t => {
                 let path = s.evidence.iter().find(|e| e.pointer.contains("hostPath"));

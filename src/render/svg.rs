@@ -116,7 +116,7 @@ pub fn render(p: &Picture, direction: Direction) -> Result<String, String> {
         let _ = writeln!(
             s,
             r##"<text x="{:.1}" y="{:.1}" font-size="10" fill="#111111">{}</text>"##,
-            x + 28.0,
+            x + 34.0,
             y + 6.0,
             k.word()
         );
