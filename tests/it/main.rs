@@ -4,6 +4,7 @@ mod cli;
 mod collector;
 mod fixtures;
 mod input;
+mod negatives;
 mod oracles;
 mod pictures;
 mod realcluster;
