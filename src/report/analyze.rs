@@ -156,6 +156,12 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
         let lanes = [condensed[0].close(&starts), condensed[1].close(&starts)];
         for (lane, source) in chunk.iter().enumerate() {
             analysis.pods += source.pods.len();
+            let namespaces: BTreeSet<&str> = source
+                .pods
+                .iter()
+                .filter_map(|p| cluster.objects.pods.get(*p as usize))
+                .map(|p| p.metadata.namespace.as_str())
+                .collect();
             let mut groups: BTreeMap<(u8, String), (Verdict, Vec<FactId>)> = BTreeMap::new();
             let holds = |f: FactId| {
                 if lanes[0].holds(f, lane) {
@@ -178,18 +184,12 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                     }
                     let key = match attack.fact(*f) {
                         Some(Fact::Node(_) | Fact::NodeOf(_) | Fact::AnyNode) => (1, "node/*".to_owned()),
-                        Some(Fact::Secret(s)) => (
-                            2,
-                            format!(
-                                "secret/{}/*",
-                                cluster
-                                    .objects
-                                    .secrets
-                                    .get(s as usize)
-                                    .map(|x| x.metadata.namespace.clone())
-                                    .unwrap_or_default()
-                            ),
-                        ),
+                        Some(Fact::Secret(s)) => {
+                            let ns =
+                                cluster.objects.secrets.get(s as usize).map_or("", |x| x.metadata.namespace.as_str());
+                            let own = ns == "kube-system" || namespaces.contains(ns);
+                            (2, if own { format!("secret/{ns}/*") } else { "secret/*".to_owned() })
+                        }
                         Some(Fact::ClusterAdmin) | None => continue,
                         Some(x) => (3, name::selector(attack, cluster, x)),
                     };
@@ -202,18 +202,10 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                     }
                 }
             }
-            let namespaces: BTreeSet<&str> = source
-                .pods
-                .iter()
-                .filter_map(|p| cluster.objects.pods.get(*p as usize))
-                .map(|p| p.metadata.namespace.as_str())
-                .collect();
             let mut flags = [false; 3];
             for ((rank, label), (verdict, targets)) in &groups {
-                let foreign = label
-                    .strip_prefix("secret/")
-                    .and_then(|r| r.strip_suffix("/*"))
-                    .is_some_and(|ns| !namespaces.contains(ns));
+                let kube_system = label == "secret/kube-system/*" && !namespaces.contains("kube-system");
+                let foreign = label == "secret/*" || kube_system;
                 if *verdict == Verdict::Yes {
                     flags[0] |= *rank == 0;
                     flags[1] |= *rank <= 1;
@@ -234,7 +226,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
             }
         }
     }
-    let mut paths: Vec<Row> = rows.into_values().collect();
+    let mut paths: Vec<Row> = merge(rows.into_values());
     for r in &mut paths {
         // The proof starts from the first source: it stays in front.
         if let Some((first, rest)) = r.from.split_first() {
@@ -256,6 +248,29 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     analysis.choke_points = choke_points(attack, cluster, &settings, &sources, &paths, admin);
     analysis.paths = paths;
     analysis
+}
+
+/// Joins rows of the same workloads that differ only in the node between: the first proof stands for all.
+fn merge(rows: impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut out: BTreeMap<(BTreeSet<String>, String, bool, Severity), Row> = BTreeMap::new();
+    for row in rows {
+        let key = (row.from.iter().cloned().collect(), row.to.clone(), row.answer == Verdict::Unknown, row.severity);
+        match out.entry(key) {
+            std::collections::btree_map::Entry::Vacant(v) => {
+                v.insert(row);
+            }
+            std::collections::btree_map::Entry::Occupied(mut o) => {
+                let kept = o.get_mut();
+                kept.count += row.count;
+                kept.targets.extend(row.targets);
+                if row.steps.len() < kept.steps.len() {
+                    kept.steps = row.steps;
+                    kept.unknown_because = row.unknown_because;
+                }
+            }
+        }
+    }
+    out.into_values().collect()
 }
 
 /// Groups pods whose containers have the same ways out.
