@@ -61,7 +61,9 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         ));
         for area in [Area::Kubelet, Area::KubeletOwn] {
             let f = Fact::HostFs(i, area);
-            ctx.emit(Emit::scope(f).from(Fact::HostFs(i, Area::Root)).because(
+            // Secret and token volumes are file systems of their own: seen through a bind mount only when mounts propagate.
+            let unknown = (area == Area::Kubelet).then(|| format!("mounts-propagate:{name}"));
+            ctx.emit(Emit::scope(f).from(Fact::HostFs(i, Area::Root)).maybe(unknown).because(
                 o,
                 "/metadata/name",
                 name.clone(),
