@@ -274,7 +274,10 @@ fn row(out: &mut String, r: &Row, n: usize, width: usize, verbose: bool) {
         return;
     }
     for s in &r.steps {
-        let why = s.evidence.iter().rev().find(|e| !e.pointer.starts_with("/metadata/name")).or(s.evidence.last());
+        let rule = s.evidence.iter().rev().find(|e| e.pointer.starts_with("/rules/"));
+        let field =
+            s.evidence.iter().find(|e| !e.pointer.starts_with("/metadata/name") && e.pointer != "/metadata/namespace");
+        let why = rule.or(field).or(s.evidence.last());
         let why = why
             .map(|e| {
                 let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
