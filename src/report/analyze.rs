@@ -154,6 +154,16 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     for chunk in sources.chunks(LANES) {
         let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
         let lanes = [condensed[0].close(&starts), condensed[1].close(&starts)];
+        // Targets by source: from the targets' side, so that sources × targets is never walked.
+        let mut hits: Vec<Vec<(FactId, Verdict)>> = vec![Vec::new(); chunk.len()];
+        for f in &to.facts {
+            for lane in lanes[1].lanes_of(*f) {
+                let verdict = if lanes[0].holds(*f, lane) { Verdict::Yes } else { Verdict::Unknown };
+                if let Some(list) = hits.get_mut(lane) {
+                    list.push((*f, verdict));
+                }
+            }
+        }
         for (lane, source) in chunk.iter().enumerate() {
             analysis.pods += source.pods.len();
             let namespaces: BTreeSet<&str> = source
@@ -177,8 +187,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 groups.insert((0, "cluster-admin".into()), (v, admin.into_iter().collect()));
             }
             if admin_verdict != Some(Verdict::Yes) {
-                for f in &to.facts {
-                    let Some(v) = holds(*f) else { continue };
+                for (f, v) in hits.get(lane).into_iter().flatten().map(|(f, v)| (f, *v)) {
                     if source.own.contains(f) || (v == Verdict::Unknown && admin_verdict.is_some()) {
                         continue;
                     }

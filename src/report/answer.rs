@@ -14,7 +14,7 @@ use crate::rules::container::IMAGES_RUN_AS_ROOT;
 use crate::rules::entry::EXPOSED;
 use crate::rules::fact::Fact;
 use crate::rules::technique::{SCOPE, technique};
-use crate::search::closure::closure;
+use crate::search::closure::{Condensed, LANES, closure};
 use crate::search::proof::{Prover, Ranking};
 use crate::search::{Lane, Settings};
 
@@ -153,32 +153,13 @@ pub fn ask(
     let mut unknown: Option<(FactId, Vec<bool>)> = None;
     for lane in [Lane::Must, Lane::May] {
         let mask = settings.mask(&attack.graph, lane);
-        for source in &from.facts {
-            let starts = starts(attack, cluster, *source);
-            // A start that is the target itself is reached at once.
-            let known = closure(&attack.graph, &mask, &starts);
-            let hit =
-                to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false)) || to.facts.contains(source);
-            if !hit {
-                continue;
-            }
-            if lane == Lane::May {
-                unknown = Some((*source, mask.clone()));
-                break;
-            }
-            return proven(
-                attack,
-                cluster,
-                question,
-                &settings,
-                Verdict::Yes,
-                *source,
-                &starts,
-                &mask,
-                &is_target,
-                paths,
-            );
+        let Some(source) = first_hit(attack, cluster, &mask, from, to) else { continue };
+        if lane == Lane::May {
+            unknown = Some((source, mask));
+            break;
         }
+        let starts = starts(attack, cluster, source);
+        return proven(attack, cluster, question, &settings, Verdict::Yes, source, &starts, &mask, &is_target, paths);
     }
     if let Some((source, mask)) = unknown {
         let starts = starts(attack, cluster, source);
@@ -206,6 +187,26 @@ pub fn ask(
         reached,
         nearest,
     }
+}
+
+/// The first source, in number order, that reaches any target. A start that is the target itself is reached at once.
+fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection, to: &Selection) -> Option<FactId> {
+    let sources: Vec<FactId> = from.facts.iter().copied().collect();
+    if let [one] = sources.as_slice() {
+        let known = closure(&attack.graph, mask, &starts(attack, cluster, *one));
+        let hit = to.facts.contains(one) || to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false));
+        return hit.then_some(*one);
+    }
+    let condensed = Condensed::new(&attack.graph, mask);
+    for chunk in sources.chunks(LANES) {
+        let lanes = condensed.close(&chunk.iter().map(|s| starts(attack, cluster, *s)).collect::<Vec<_>>());
+        let reached = to.facts.iter().filter_map(|t| lanes.lanes_of(*t).next()).min();
+        let trivial = chunk.iter().position(|s| to.facts.contains(s));
+        if let Some(lane) = reached.into_iter().chain(trivial).min() {
+            return chunk.get(lane).copied();
+        }
+    }
+    None
 }
 
 /// Kinds and objects that were not read and could add a path.

@@ -47,6 +47,17 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Lanes in which a fact follows, in order.
+    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> + use<> {
+        let words =
+            self.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default();
+        words
+            .into_iter()
+            .enumerate()
+            .filter(|(_, w)| *w != 0)
+            .flat_map(|(n, w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| n * 64 + b))
+    }
+
     /// Whether a fact follows in a lane.
     pub fn holds(&self, fact: FactId, lane: usize) -> bool {
         self.component
