@@ -106,7 +106,7 @@ pub fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool
             out.credential |= s.credential;
         }
     }
-    if out.facts.is_empty() && out.unread.is_empty() && !allow_empty {
+    if out.facts.is_empty() && out.unread.is_empty() && !allow_empty && !out.credential {
         return Err(error(
             text,
             0,
@@ -211,9 +211,10 @@ fn term_selection(
                 _ => Subject::Group(path.into()),
             };
             s.credential = true;
-            if let Some(f) = attack.subjects.find(&subject).and_then(|i| attack.id(Fact::Identity(i))) {
-                s.facts.insert(f);
-            }
+            let identity = |x: &Subject| attack.subjects.find(x).and_then(|i| attack.id(Fact::Identity(i)));
+            // A user that no binding names always exists, and is authenticated like everybody else.
+            let fallback = Subject::Group("system:authenticated".into());
+            s.facts.extend(identity(&subject).or_else(|| identity(&fallback)));
             return Ok(s);
         }
         "node" => {

@@ -6,7 +6,7 @@ use super::Snapshot;
 use crate::admission::service_account;
 use crate::model::cluster::WORKLOADS;
 use crate::model::meta::{Meta, OwnerReference};
-use crate::model::objects::{ServiceAccount, Workload};
+use crate::model::objects::{Secret, ServiceAccount, Workload};
 use crate::model::pod::Pod;
 use crate::model::rbac::LabelSelector;
 use crate::model::{Cluster, Kind};
@@ -17,7 +17,28 @@ pub fn complete_objects(snapshot: &mut Snapshot) {
     default_accounts(snapshot);
     let new_pods = derived_pods(snapshot);
     admit_manifest_pods(snapshot, new_pods);
+    infer_secrets(snapshot);
     snapshot.objects.normalise();
+}
+
+/// Where Secrets could not be listed, their names come from the pods and accounts that refer to them.
+fn infer_secrets(snapshot: &mut Snapshot) {
+    if snapshot.read.contains(&Kind::Secret) {
+        return;
+    }
+    let mut names: BTreeSet<(String, String)> = BTreeSet::new();
+    for p in &snapshot.objects.pods {
+        let ns = &p.metadata.namespace;
+        names.extend(service_account::secret_references(p).into_iter().map(|n| (ns.clone(), n)));
+    }
+    for a in &snapshot.objects.service_accounts {
+        let refs = a.secrets.iter().chain(&a.image_pull_secrets);
+        names.extend(refs.map(|s| (a.metadata.namespace.clone(), s.name.clone())));
+    }
+    for (namespace, name) in names {
+        let metadata = Meta { name, namespace, ..Meta::default() };
+        snapshot.objects.secrets.push(Secret { metadata, inferred: true, ..Secret::default() });
+    }
 }
 
 /// Fills aggregated ClusterRoles that come from manifests (no resourceVersion): their own rules are dropped and

@@ -45,6 +45,26 @@ fn unknown_names_what_was_not_read() {
 }
 
 #[test]
+fn secrets_that_could_not_be_listed_are_known_by_reference() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    std::fs::write(&file, "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}\n").unwrap();
+    let path = file.to_str().unwrap();
+    let answer = |to: &str| out(&kpath(&["can", "pod/shop/p", "reach", to, "-f", path]));
+    assert!(answer("secret/shop/db").starts_with("yes: "), "{}", answer("secret/shop/db"));
+    assert!(
+        answer("secret/shop/other").starts_with("unknown: ") && answer("secret/shop/other").contains("unread:Secret")
+    );
+}
+
+#[test]
+fn a_user_that_no_binding_names_exists_and_reaches_nothing() {
+    let o = kpath(&["can", "user/nobody@example.com", "reach", "cluster-admin", "--demo"]);
+    assert_eq!(o.status.code(), Some(0), "{}", String::from_utf8_lossy(&o.stderr));
+    assert!(out(&o).starts_with("no: "), "{}", out(&o));
+}
+
+#[test]
 fn json_follows_the_committed_schema() {
     let schema: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(repo("docs/schema/kpath.schema.json")).unwrap()).unwrap();

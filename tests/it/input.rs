@@ -11,7 +11,7 @@ fn named(list: &[(&str, &str)]) -> kpath::snapshot::Snapshot {
 }
 
 const POD: &str =
-    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec: {containers: [{name: c, image: i}]}\n";
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {containers: [{name: c, image: i}]}\n";
 
 #[test]
 fn lists_manifests_and_broken_documents_together() {
@@ -47,10 +47,17 @@ fn lists_manifests_and_broken_documents_together() {
 fn one_malformed_object_costs_only_itself() {
     let s = named(&[(
         "dump.yaml",
-        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: n}, spec: {hostPID: maybe, containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b, name: c, namespace: n}, spec: {containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: d, namespace: n}, spec: {containers: []}}\n",
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop}, spec: {hostPID: maybe, containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b, name: c, namespace: shop}, spec: {containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: d, namespace: shop}, spec: {containers: []}}\n",
     )]);
     assert_eq!(s.objects.pods.iter().map(|p| p.metadata.name.as_str()).collect::<Vec<_>>(), ["d"]);
     assert_eq!(s.gaps.iter().filter(|g| g.id == "skipped:Pod").count(), 2);
+}
+
+#[test]
+fn an_unquoted_boolean_is_no_namespace() {
+    let s = named(&[("a.yaml", &POD.replace("namespace: shop", "namespace: n"))]);
+    assert!(s.objects.pods.is_empty());
+    assert!(s.gaps.iter().any(|g| g.id == "skipped:Pod" && g.reason.contains("boolean")), "{:?}", s.gaps);
 }
 
 #[test]
@@ -69,10 +76,10 @@ fn the_newer_copy_wins_and_copies_are_counted() {
 fn pods_are_derived_only_from_controllers_without_pods() {
     let deploy = |name: &str, replicas: u8| {
         format!(
-            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: n}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: c, image: i}}]}}\n"
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: c, image: i}}]}}\n"
         )
     };
-    let own = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: busy-1, namespace: n, labels: {app: busy}}\nspec: {containers: [{name: c, image: i}]}\n";
+    let own = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: busy-1, namespace: shop, labels: {app: busy}}\nspec: {containers: [{name: c, image: i}]}\n";
     let s = named(&[("m.yaml", &format!("{}{}{}{own}", deploy("web", 2), deploy("off", 0), deploy("busy", 1)))]);
     let cluster = s.into_cluster(&ClusterOptions::default());
     let names: Vec<&str> = cluster.objects.pods.iter().map(|p| p.metadata.name.as_str()).collect();
@@ -91,7 +98,7 @@ fn pods_are_derived_only_from_controllers_without_pods() {
 fn no_secret_value_is_kept() {
     let s = named(&[(
         "a.yaml",
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n, annotations: {kubectl.kubernetes.io/last-applied-configuration: CANARY}}\ndata: {k: CANARY}\nstringData: {k: CANARY}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {k: CANARY}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec: {containers: [{name: c, image: i, args: [CANARY], command: [CANARY], env: [{name: A, value: CANARY}]}]}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop, annotations: {kubectl.kubernetes.io/last-applied-configuration: CANARY}}\ndata: {k: CANARY}\nstringData: {k: CANARY}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: shop}\ndata: {k: CANARY}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {containers: [{name: c, image: i, args: [CANARY], command: [CANARY], env: [{name: A, value: CANARY}]}]}\n",
     )]);
     for kind in Kind::ALL {
         for line in s.objects.lines(*kind) {

@@ -134,7 +134,9 @@ impl Importer {
             return;
         }
         if let Some(m) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            if info.namespaced && text(m, "namespace").is_empty() {
+            // A namespace that is no string (an unquoted `n` is a boolean in YAML 1.1) is refused by the decoder.
+            let unset = m.get("namespace").is_none_or(|n| n.as_str() == Some(""));
+            if info.namespaced && unset {
                 m.insert("namespace".into(), Value::from("default"));
             } else if !info.namespaced {
                 m.remove("namespace");
