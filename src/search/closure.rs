@@ -73,6 +73,8 @@ impl Lanes {
 pub struct Condensed {
     component: Vec<u32>,
     count: usize,
+    /// Place of each component in an order over all premises: sources have high numbers.
+    rank: Vec<u32>,
     rules: Vec<(Box<[u32]>, u32)>,
     using: Vec<Vec<u32>>,
 }
@@ -92,12 +94,29 @@ impl Condensed {
                 single.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(i.conclusion.0 as usize), ());
             }
         }
+        // Visits follow an order over every premise, so that a scope with many members is expanded when all lanes
+        // have reached it, not once a lane.
+        let mut every = single.clone();
+        for i in active().filter(|i| i.premises.len() > 1) {
+            for p in &i.premises {
+                every.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(i.conclusion.0 as usize), ());
+            }
+        }
         let mut component = vec![0; graph.facts];
         let components = tarjan_scc(&single);
         for (n, members) in components.iter().enumerate() {
             for m in members {
                 if let Some(c) = component.get_mut(m.index()) {
                     *c = n as u32;
+                }
+            }
+        }
+        let mut rank = vec![0; components.len()];
+        for (n, members) in tarjan_scc(&every).iter().enumerate() {
+            for m in members {
+                let c = component.get(m.index()).copied().unwrap_or(0);
+                if let Some(r) = rank.get_mut(c as usize) {
+                    *r = n as u32;
                 }
             }
         }
@@ -121,15 +140,20 @@ impl Condensed {
                 }
             }
         }
-        Condensed { component, count: components.len(), rules, using }
+        Condensed { component, count: components.len(), rank, rules, using }
     }
 
     /// Closes up to 512 sources at once.
     pub fn close(&self, sources: &[Vec<FactId>]) -> Lanes {
         let mut bits = vec![[0u64; WORDS]; self.count];
         let mut queued = vec![false; self.count];
-        // Components come out in reverse topological order: high numbers first reaches most facts in one visit.
+        // High ranks first, and first come first served among equals.
         let mut heap = std::collections::BinaryHeap::new();
+        let mut sequence = 0u64;
+        let mut next = |c: u32| {
+            sequence += 1;
+            (self.rank.get(c as usize).copied().unwrap_or(0), std::cmp::Reverse(sequence), c)
+        };
         for (lane, starts) in sources.iter().enumerate().take(LANES) {
             for f in starts {
                 let Some(c) = self.component.get(f.0 as usize).copied() else { continue };
@@ -140,11 +164,11 @@ impl Condensed {
                     && !*q
                 {
                     *q = true;
-                    heap.push(c);
+                    heap.push(next(c));
                 }
             }
         }
-        while let Some(c) = heap.pop() {
+        while let Some((_, _, c)) = heap.pop() {
             if let Some(q) = queued.get_mut(c as usize) {
                 *q = false;
             }
@@ -166,7 +190,7 @@ impl Condensed {
                     && !*q
                 {
                     *q = true;
-                    heap.push(*conclusion);
+                    heap.push(next(*conclusion));
                 }
             }
         }
