@@ -161,6 +161,14 @@ pub fn draw(
             }
         }
     }
+    // Where a drawn path starts, the attacker stands.
+    for start in lists.iter().filter_map(|l| l.first()).flat_map(|s| &s.premise_ids) {
+        if let Some(b) = index.get(start).and_then(|i| p.boxes.get_mut(*i))
+            && b.shape == Shape::Workload
+        {
+            b.shape = Shape::Attacker;
+        }
+    }
     p.arrows.sort();
     p.arrows.dedup_by(|a, b| a.from == b.from && a.to == b.to);
     (p, left)
