@@ -151,6 +151,8 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     let ranking = if question.shortest { Ranking::Hops } else { Ranking::Cost };
     let mut prover = Prover::new(&attack.graph, &settings, ranking);
     let admin = to.facts.iter().copied().find(|f| attack.fact(*f) == Some(Fact::ClusterAdmin));
+    // Sources that reach cluster-admin for sure: only these can lose it when something is removed.
+    let mut admins: Vec<&Source> = Vec::new();
     for chunk in sources.chunks(LANES) {
         let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
         let lanes = [condensed[0].close(&starts), condensed[1].close(&starts)];
@@ -183,6 +185,9 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 }
             };
             let admin_verdict = admin.and_then(holds);
+            if admin_verdict == Some(Verdict::Yes) {
+                admins.push(source);
+            }
             if let Some(v) = admin_verdict {
                 groups.insert((0, "cluster-admin".into()), (v, admin.into_iter().collect()));
             }
@@ -254,7 +259,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
             .then(a.to.cmp(&b.to))
     });
     analysis.internet_workloads = internet_workloads(attack, cluster, &masks[0]);
-    analysis.choke_points = choke_points(attack, cluster, &settings, &sources, &paths, admin);
+    analysis.choke_points = choke_points(attack, cluster, &settings, &admins, &paths, admin);
     analysis.paths = paths;
     analysis
 }
@@ -456,7 +461,7 @@ fn choke_points(
     attack: &Attack,
     cluster: &Cluster,
     settings: &Settings,
-    sources: &[Source],
+    sources: &[&Source],
     rows: &[Row],
     admin: Option<FactId>,
 ) -> Vec<(String, usize)> {
