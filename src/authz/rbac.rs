@@ -101,6 +101,7 @@ impl Decision {
 #[derive(Debug)]
 pub struct Authorizer<'c> {
     grants: Vec<Grant<'c>>,
+    real: usize,
     users: FxHashMap<String, Vec<(GrantId, u32)>>,
     groups: FxHashMap<String, Vec<(GrantId, u32)>>,
 }
@@ -111,7 +112,8 @@ impl<'c> Authorizer<'c> {
         let o = &cluster.objects;
         let bindings = (o.cluster_role_bindings.iter().enumerate().map(|(i, b)| (Kind::ClusterRoleBinding, i, b)))
             .chain(o.role_bindings.iter().enumerate().map(|(i, b)| (Kind::RoleBinding, i, b)));
-        let mut a = Authorizer { grants: Vec::new(), users: FxHashMap::default(), groups: FxHashMap::default() };
+        let mut a =
+            Authorizer { grants: Vec::new(), real: 0, users: FxHashMap::default(), groups: FxHashMap::default() };
         for (kind, index, binding) in bindings {
             let id = GrantId(a.grants.len() as u32);
             let object = Obj { kind, index: index as u32 };
@@ -124,7 +126,22 @@ impl<'c> Authorizer<'c> {
                 }
             }
         }
+        a.real = a.grants.len();
         a
+    }
+
+    /// Adds bindings without subjects that somebody could make: each with the role that it would grant.
+    pub fn with_hypothetical(cluster: &'c Cluster, bindings: &'c [(Obj, Binding)]) -> Self {
+        let mut a = Authorizer::new(cluster);
+        for (role, binding) in bindings {
+            a.grants.push(Grant { object: *role, binding, role: resolve(cluster, binding) });
+        }
+        a
+    }
+
+    /// Whether the grant is no binding of the cluster but one that somebody could make.
+    pub fn is_hypothetical(&self, id: GrantId) -> bool {
+        id.0 as usize >= self.real
     }
 
     /// Every binding as a grant, by id.

@@ -159,7 +159,7 @@ impl Can {
         let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
         let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
         let text = match self.output.format {
-            Format::Table => table::answer(&cluster, &question, &self.from, &self.to, &a, self.output.width()),
+            Format::Table => table::answer(&cluster, &self.from, &self.to, &a, self.output.width()),
             Format::Json => pretty(&json::answer(&cluster, &question, &self.from, &self.to, &a)),
             _ => {
                 let lists: Vec<&[Step]> = a.proofs.iter().map(Vec::as_slice).collect();

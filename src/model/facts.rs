@@ -86,6 +86,8 @@ impl Pod {
         };
         match statuses.iter().find(|s| s.name == c.container.name) {
             Some(s) if s.state.running.is_some() => true,
+            // A pod that waits for a node, a volume or an image runs nothing yet.
+            _ if self.status.phase == "Pending" => false,
             Some(s) if s.state.terminated.is_some() => {
                 lasting && c.kind == ContainerKind::Main && !self.finished() && self.restarts()
             }

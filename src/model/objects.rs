@@ -219,6 +219,11 @@ impl WorkloadSpec {
         self.template.as_ref().or(self.job_template.as_ref().map(|j| &j.spec.template))
     }
 
+    /// Whether a changed template waits until somebody deletes a pod.
+    pub fn waits_for_deletion(&self) -> bool {
+        self.update_strategy.as_ref().is_some_and(|s| s.kind == "OnDelete")
+    }
+
     /// Whether the controller wants no pod now (0 replicas, parallelism 0).
     pub fn wants_none(&self) -> bool {
         self.replicas == Some(0) || self.parallelism == Some(0)

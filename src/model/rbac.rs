@@ -45,6 +45,13 @@ pub struct AggregationRule {
     pub cluster_role_selectors: Vec<LabelSelector>,
 }
 
+impl AggregationRule {
+    /// Whether a ClusterRole with these labels is taken up.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        self.cluster_role_selectors.iter().any(|s| s.matches(labels))
+    }
+}
+
 /// A label selector, `meta/v1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,14 +1,27 @@
-//! Network policy: for now only whether any policy limits what a pod may connect to.
+//! Network policy: whether any policy isolates a pod in one direction.
 
 use crate::model::cluster::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
 
-/// The first policy, by name, that isolates the pod for egress; `None` when none selects it.
+/// Direction of traffic, seen from the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the pod.
+    Ingress,
+    /// From the pod.
+    Egress,
+}
+
+/// The first policy, by name, that isolates the pod in a direction; `None` when none does. Pods in the network of
+/// their node are not isolated.
 ///
-/// A policy isolates for egress when `policyTypes` has Egress, or when it has egress rules and no `policyTypes`
+/// Without `policyTypes` a policy isolates for ingress, and for egress when it has egress rules
 /// (`networking.k8s.io/v1`, NetworkPolicySpec).
-pub fn egress_policy(cluster: &Cluster, pod: &Pod) -> Option<Obj> {
+pub fn isolating_policy(cluster: &Cluster, pod: &Pod, direction: Direction) -> Option<Obj> {
+    if pod.spec.host_network {
+        return None;
+    }
     let list = &cluster.objects.network_policies;
     let start = list.partition_point(|p| p.metadata.namespace < pod.metadata.namespace);
     list.iter()
@@ -17,8 +30,11 @@ pub fn egress_policy(cluster: &Cluster, pod: &Pod) -> Option<Obj> {
         .take_while(|(_, p)| p.metadata.namespace == pod.metadata.namespace)
         .find(|(_, p)| {
             let types = p.spec.policy_types.as_ref();
-            let egress = types.map_or(p.spec.egress.is_some(), |t| t.iter().any(|x| x == "Egress"));
-            egress && p.spec.pod_selector.matches(&pod.metadata.labels)
+            let isolates = match direction {
+                Direction::Ingress => types.is_none_or(|t| t.iter().any(|x| x == "Ingress")),
+                Direction::Egress => types.map_or(p.spec.egress.is_some(), |t| t.iter().any(|x| x == "Egress")),
+            };
+            isolates && p.spec.pod_selector.matches(&pod.metadata.labels)
         })
         .map(|(i, _)| Obj { kind: Kind::NetworkPolicy, index: i as u32 })
 }

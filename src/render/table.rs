@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::model::Cluster;
 use crate::report::analyze::{Analysis, Row, Severity};
-use crate::report::{Answer, Question, Step, Verdict};
+use crate::report::{Answer, Step, Verdict};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -75,7 +75,7 @@ fn steps(out: &mut String, list: &[Step], width: usize, verbose: bool) {
 }
 
 /// One answer.
-pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &Answer, width: usize) -> String {
+pub fn answer(cluster: &Cluster, from: &str, to: &str, a: &Answer, width: usize) -> String {
     let mut out = String::new();
     let (word, style) = match a.answer {
         Verdict::Yes => ("yes", color(AnsiColor::Red)),
@@ -132,7 +132,6 @@ pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &
     for u in used {
         let _ = writeln!(out, "assumption: {u} (switch it off with --no-assume {u})");
     }
-    let _ = question;
     footer(&mut out, cluster);
     out
 }

@@ -137,6 +137,7 @@ struct Source {
 /// Analyzes all sources against all targets.
 pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Analysis {
     let settings = question.settings(attack);
+    let to = &answer::targets(attack, cluster, to);
     let sources = classes(attack, cluster, from);
     let mut rows: BTreeMap<RowKey, Row> = BTreeMap::new();
     let masks = [settings.mask(&attack.graph, Lane::Must), settings.mask(&attack.graph, Lane::May)];

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::name;
 use super::step::{self, Step};
 use crate::graph::FactId;
-use crate::model::{Cluster, Kind};
+use crate::model::{Cluster, Effect, Kind};
 use crate::query::selector::Selection;
 use crate::rules::Attack;
 use crate::rules::container::IMAGES_RUN_AS_ROOT;
@@ -139,6 +139,19 @@ pub fn starts(attack: &Attack, cluster: &Cluster, fact: FactId) -> Vec<FactId> {
     out
 }
 
+/// The facts that reach a target: a pod is reached by running code in it.
+pub fn targets(attack: &Attack, cluster: &Cluster, to: &Selection) -> Selection {
+    let mut out = to.clone();
+    for f in &to.facts {
+        if let Some(Fact::Pod(p)) = attack.fact(*f)
+            && let Some(pod) = cluster.objects.pods.get(p as usize)
+        {
+            out.facts.extend(pod.running_containers().filter_map(|c| attack.id(Fact::Exec(p, c.ordinal))));
+        }
+    }
+    out
+}
+
 /// Answers whether any member of `from` reaches any member of `to`.
 pub fn ask(
     attack: &Attack,
@@ -149,6 +162,7 @@ pub fn ask(
     paths: usize,
 ) -> Answer {
     let settings = question.settings(attack);
+    let to = &targets(attack, cluster, to);
     let is_target = |f: FactId| to.facts.contains(&f);
     let mut unknown: Option<(FactId, Vec<bool>)> = None;
     for lane in [Lane::Must, Lane::May] {
@@ -214,7 +228,11 @@ pub fn unread(cluster: &Cluster, question: &Question, from: &Selection, to: &Sel
     let mut kinds: BTreeSet<Kind> = cluster.unread_adding().into_iter().filter(|k| !k.info().optional).collect();
     kinds.extend(from.unread.iter().chain(&to.unread).copied().filter(|k| !cluster.was_read(*k)));
     let mut out: BTreeSet<Missing> = kinds.into_iter().map(|k| missing(&format!("unread:{}", k.info().kind))).collect();
-    for g in cluster.gaps.iter().filter(|g| g.id.starts_with("skipped:") || g.id.starts_with("unread-file:")) {
+    let adds = |id: &str| {
+        let kind = id.strip_prefix("skipped:").and_then(|k| Kind::ALL.iter().find(|x| x.info().kind == k));
+        kind.is_some_and(|k| k.info().effect == Effect::Adds) || id.starts_with("unread-file:")
+    };
+    for g in cluster.gaps.iter().filter(|g| adds(&g.id)) {
         out.insert(Missing {
             id: g.id.clone(),
             text: format!("{} {} was skipped: {}", g.file, g.object, g.reason),

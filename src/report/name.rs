@@ -110,6 +110,12 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             subject(s),
             attack.audiences.get(a).cloned().unwrap_or_default()
         ),
+        Fact::AnyAccountName(n) => format!("acts as every account name in {}", ns(n)),
+        Fact::Templates(k, n) => format!("changes every {} in {}", k.info().kind, ns(n)),
+        Fact::PrivilegedEphemeral(n) => format!("adds privileged ephemeral containers in {}", ns(n)),
+        Fact::OnKernel(p, _) => format!("shares the kernel below pod/{}", pod(cluster, p)),
+        Fact::LogsOn(n) => format!("reads logs of a pod on node/{}", node(n)),
+        Fact::UnknownNode => "is root on a node".into(),
         Fact::AnySa(n) => format!("acts as every account in {}", ns(n)),
         Fact::AllSa => "acts as every service account".into(),
         Fact::Secret(s) => format!(

@@ -6,21 +6,21 @@ use std::collections::BTreeSet;
 use super::ctx::{Ctx, Emit, SUBJECT_POINTER};
 use super::fact::{EVERYWHERE, Fact, Right, Subject};
 use super::grants::Class;
-use super::rows;
-use crate::authz::rbac::{Attributes, GrantId, rule_allows};
+use super::{binding, rows};
+use crate::authz::rbac::{Attributes, GrantId, MASTERS, matches, resource_matches, rule_allows};
 use crate::model::kind::{Kind, Obj};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// A right that was found: in which binding and rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Held {
-    grant: GrantId,
-    rule: usize,
+pub(super) struct Held {
+    pub(super) grant: GrantId,
+    pub(super) rule: usize,
 }
 
 /// Finds the first rule of a class that allows a request. `namespace` empty: only cluster-wide grants count.
-fn find(
+pub(super) fn find(
     ctx: &Ctx<'_>,
     class: &Class,
     verbs: &[&str],
@@ -39,7 +39,8 @@ fn find(
         for verb in verbs {
             let a = Attributes::Resource { verb, group, resource, subresource, name, namespace };
             if let Some(rule) = role.rules.iter().position(|r| rule_allows(r, a)) {
-                return Some((Held { grant: *id, rule }, format!("{verb} {resource}")));
+                let slash = if subresource.is_empty() { "" } else { "/" };
+                return Some((Held { grant: *id, rule }, format!("{verb} {resource}{slash}{subresource}")));
             }
         }
     }
@@ -63,6 +64,10 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
             csr(ctx, k, class);
         }
         let escalating = class_has(ctx, class, &["bind", "escalate"], "");
+        if escalating {
+            binding::create_named(ctx, k, class);
+            binding::join(ctx, k, class);
+        }
         let named = class
             .all
             .iter()
@@ -71,7 +76,7 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
             .any(|r| !r.resource_names.is_empty() && r.verbs.iter().any(|v| v == "create" || v == "*"));
         for scope in &scopes {
             if escalating {
-                bindings(ctx, k, class, scope);
+                binding::create(ctx, k, class, scope);
                 roles(ctx, k, class, scope);
             }
             if named {
@@ -83,7 +88,7 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
 }
 
 /// Emits a conclusion from the rights found: from the binding when one is enough, else from the class.
-fn conclude(
+pub(super) fn conclude(
     ctx: &mut Ctx<'_>,
     class: u32,
     technique: &str,
@@ -132,12 +137,7 @@ fn impersonation(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
         }
     }
     // A group header needs a user, and the same requester must be allowed to impersonate some user or account.
-    let named_user = all_users.iter().find_map(|u| find(ctx, class, &["impersonate"], "", "users", u, ""));
-    let any_account = |ctx: &Ctx<'_>| {
-        let scopes = scopes(ctx, class);
-        scopes.iter().find_map(|ns| find(ctx, class, &["impersonate"], "", "serviceaccounts", "", ns))
-    };
-    let Some(companion) = users.clone().or(named_user).or_else(|| any_account(ctx)) else { return };
+    let Some(companion) = users.clone().or_else(|| some_name(ctx, class)) else { return };
     let every_group = find(ctx, class, &["impersonate"], "", "groups", "", "");
     if let (Some(g), Some(u)) = (&every_group, &users) {
         let rule = ctx.authz.grant(g.0.grant).and_then(|x| x.role).and_then(|(_, r)| r.rules.get(g.0.rule));
@@ -146,14 +146,33 @@ fn impersonation(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
         conclude(ctx, k, technique, Fact::ClusterAdmin, 1, &[g.clone(), u.clone()], &[]);
     }
     let mut groups: BTreeSet<String> = all_groups.into_iter().collect();
-    groups.insert(crate::authz::rbac::MASTERS.into());
+    groups.insert(MASTERS.into());
     for g in groups {
         if let Some(h) = find(ctx, class, &["impersonate"], "", "groups", &g, "") {
-            let masters = g == crate::authz::rbac::MASTERS;
+            let masters = g == MASTERS;
             let f = if masters { Fact::ClusterAdmin } else { Fact::Identity(ctx.subject(Subject::Group(g))) };
             conclude(ctx, k, "imp-group", f, 1, &[h, companion.clone()], &[]);
         }
     }
+}
+
+/// A right to impersonate some user or account, whatever its name.
+fn some_name(ctx: &Ctx<'_>, class: &Class) -> Option<(Held, String)> {
+    class.all.iter().find_map(|id| {
+        let g = ctx.authz.grant(*id)?;
+        let (_, role) = g.role?;
+        let resources: &[&str] =
+            if g.namespace().is_empty() { &["users", "serviceaccounts"] } else { &["serviceaccounts"] };
+        resources.iter().find_map(|resource| {
+            let named = |r: &crate::model::rbac::PolicyRule| {
+                matches(&r.verbs, "impersonate")
+                    && matches(&r.api_groups, "")
+                    && resource_matches(&r.resources, resource, "")
+            };
+            let rule = role.rules.iter().position(named)?;
+            Some((Held { grant: *id, rule }, format!("impersonate {resource}")))
+        })
+    })
 }
 
 fn csr(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
@@ -167,161 +186,15 @@ fn csr(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
     }
 }
 
-fn bindings(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
-    let cluster_wide = scope.is_empty();
-    let (resource, write) = if cluster_wide { ("clusterrolebindings", "") } else { ("rolebindings", scope) };
-    let ns = if cluster_wide { EVERYWHERE } else { ctx.ns(scope).unwrap_or(EVERYWHERE) };
-    let create = find(ctx, class, &["create"], RBAC, resource, "", write);
-    let change_any = find(ctx, class, &["patch", "update"], RBAC, resource, "", write);
-    let full = if cluster_wide { Fact::ClusterAdmin } else { Fact::NamespaceAdmin(ns) };
-    let technique = if cluster_wide { "bind-crb" } else { "bind-rb" };
-    if let Some(c) = &create {
-        let bind_all = find(ctx, class, &["bind"], RBAC, "clusterroles", "", write);
-        if let Some(b) = bind_all {
-            conclude(ctx, k, technique, full, 3, &[c.clone(), b], &[]);
-        } else {
-            // bind limited to roles that already give everything.
-            for (i, r) in ctx.cluster.objects.cluster_roles.iter().enumerate() {
-                let all = r.rules.iter().any(is_everything);
-                if all && let Some(b) = find(ctx, class, &["bind"], RBAC, "clusterroles", &r.metadata.name, write) {
-                    let o = Obj { kind: Kind::ClusterRole, index: i as u32 };
-                    conclude(
-                        ctx,
-                        k,
-                        technique,
-                        full,
-                        3,
-                        &[c.clone(), b],
-                        &[(o, "/metadata/name", r.metadata.name.clone(), "the role that may be bound")],
-                    );
-                }
-            }
-        }
-        if !cluster_wide {
-            bind_roles(ctx, k, class, scope, c);
-        }
-        escalate_and_bind(ctx, k, class, scope, full, c);
-    }
-    // Adding a subject to an existing binding needs bind on its role.
-    let list: Vec<(usize, String, crate::model::rbac::RoleRef, String)> = if cluster_wide {
-        ctx.cluster
-            .objects
-            .cluster_role_bindings
-            .iter()
-            .enumerate()
-            .map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), String::new()))
-            .collect()
-    } else {
-        ctx.cluster
-            .objects
-            .role_bindings
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| b.metadata.namespace == scope)
-            .map(|(i, b)| (i, b.metadata.name.clone(), b.role_ref.clone(), scope.to_owned()))
-            .collect()
-    };
-    let some_change = change_any.is_some() || class_has(ctx, class, &["patch", "update"], resource);
-    if !some_change || !class_has(ctx, class, &["bind"], "") {
-        return;
-    }
-    let kind = if cluster_wide { Kind::ClusterRoleBinding } else { Kind::RoleBinding };
-    for (i, name, r, binding_ns) in list {
-        let Some(c) = find(ctx, class, &["patch", "update"], RBAC, resource, &name, write) else { continue };
-        let role_resource = if r.kind == "ClusterRole" { "clusterroles" } else { "roles" };
-        let Some(b) = find(ctx, class, &["bind"], RBAC, role_resource, &r.name, write) else { continue };
-        let id = ctx.authz.grants().iter().position(|g| g.object == Obj { kind, index: i as u32 });
-        let _ = binding_ns;
-        if let Some(id) = id {
-            let o = Obj { kind, index: i as u32 };
-            let value = format!("{} {}", r.kind, r.name);
-            conclude(
-                ctx,
-                k,
-                "binding-patch-subjects",
-                Fact::Grant(id as u32),
-                4,
-                &[c, b],
-                &[(o, "/roleRef", value, "the binding that the attacker joins")],
-            );
-        }
-    }
-}
-
-fn class_has(ctx: &Ctx<'_>, class: &Class, verbs: &[&str], resource: &str) -> bool {
+pub(super) fn class_has(ctx: &Ctx<'_>, class: &Class, verbs: &[&str], resource: &str) -> bool {
     class.all.iter().filter_map(|g| ctx.authz.grant(*g)?.role).flat_map(|(_, r)| &r.rules).any(|r| {
         r.verbs.iter().any(|v| v == "*" || verbs.contains(&v.as_str()))
             && (resource.is_empty() || r.resources.iter().any(|x| x == "*" || x == resource))
     })
 }
 
-fn is_everything(r: &crate::model::rbac::PolicyRule) -> bool {
+pub(super) fn is_everything(r: &crate::model::rbac::PolicyRule) -> bool {
     r.resource_names.is_empty() && [&r.verbs, &r.api_groups, &r.resources].iter().all(|l| l.iter().any(|x| x == "*"))
-}
-
-/// Binding an existing Role of the namespace gives its rules: those rules are followed through a grant that binds it.
-fn bind_roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str, create: &(Held, String)) {
-    let Some(ns) = ctx.ns(scope) else { return };
-    for (i, r) in ctx.cluster.objects.roles.iter().enumerate().filter(|(_, r)| r.metadata.namespace == scope) {
-        let Some(b) = find(ctx, class, &["bind"], RBAC, "roles", &r.metadata.name, scope) else { continue };
-        let role = Obj { kind: Kind::Role, index: i as u32 };
-        let extra = |why| [(role, "/metadata/name", r.metadata.name.clone(), why)];
-        for rule in &r.rules {
-            if is_everything(rule) {
-                conclude(
-                    ctx,
-                    k,
-                    "bind-rb-role",
-                    Fact::NamespaceAdmin(ns),
-                    3,
-                    &[create.clone(), b.clone()],
-                    &extra("the role gives every right in the namespace"),
-                );
-            }
-            for row in rows::SINGLE {
-                for need in row.needs.iter().filter(|n| !n.cluster_scoped) {
-                    if let Some((_, rows::Names::All)) = need.held_by(rule) {
-                        let fact = match row.target {
-                            rows::Target::Secrets => Fact::AnySecret(ns),
-                            rows::Target::Accounts => Fact::AnySa(ns),
-                            rows::Target::Pods => Fact::PodsIn(ns),
-                            rows::Target::Workload(_) => Fact::Workload(ns),
-                            _ => continue,
-                        };
-                        conclude(
-                            ctx,
-                            k,
-                            "bind-rb-role",
-                            fact,
-                            3,
-                            &[create.clone(), b.clone()],
-                            &extra("the role that may be bound"),
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn escalate_and_bind(
-    ctx: &mut Ctx<'_>,
-    k: u32,
-    class: &Class,
-    scope: &str,
-    full: Fact,
-    create_binding: &(Held, String),
-) {
-    let resource = if scope.is_empty() { "clusterroles" } else { "roles" };
-    let parts = (
-        find(ctx, class, &["create"], RBAC, resource, "", scope),
-        find(ctx, class, &["escalate"], RBAC, resource, "", scope),
-        // A binding may name a role that is created afterwards.
-        find(ctx, class, &["bind"], RBAC, resource, "", scope),
-    );
-    if let (Some(c), Some(e), Some(b)) = parts {
-        conclude(ctx, k, "escalate-create-bind", full, 4, &[c, e, create_binding.clone(), b], &[]);
-    }
 }
 
 fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
@@ -349,9 +222,17 @@ fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
             continue;
         }
         let ask = if object.kind == Kind::Role { scope } else { "" };
-        let w = find(ctx, class, &["patch", "update"], RBAC, resource, &role.metadata.name, ask);
-        let e = find(ctx, class, &["escalate"], RBAC, resource, &role.metadata.name, ask);
-        if let (Some(w), Some(e)) = (w, e) {
+        // The role itself, or one whose rules it takes up.
+        let mut names = vec![role.metadata.name.clone()];
+        if let Some(a) = &role.aggregation_rule {
+            let taken = ctx.cluster.objects.cluster_roles.iter().filter(|r| a.selects(&r.metadata.labels));
+            names.extend(taken.map(|r| r.metadata.name.clone()));
+        }
+        let held = names.iter().find_map(|n| {
+            let w = find(ctx, class, &["patch", "update"], RBAC, resource, n, ask)?;
+            Some((w, find(ctx, class, &["escalate"], RBAC, resource, n, ask)?))
+        });
+        if let Some((w, e)) = held {
             let fact = if g.namespace().is_empty() {
                 Fact::ClusterAdmin
             } else {
@@ -434,48 +315,26 @@ fn named_create(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
     }
 }
 
-/// Rules whose premises may come from different identities.
+/// Rules whose premises may come from different identities: filing a certificate request and approving it.
 fn two_identities(ctx: &mut Ctx<'_>) {
-    let any_object = Obj { kind: Kind::ClusterRoleBinding, index: 0 };
-    // CSR: filing and approving; then any subject of a powerful binding.
-    if !ctx.cluster.objects.cluster_role_bindings.is_empty() {
-        let e = Emit::new("csr-apiserver-client", Fact::AnyCertificate)
-            .from(Fact::Right(Right::CreateCsr, EVERYWHERE))
-            .from(Fact::Right(Right::ApproveCsr, EVERYWHERE));
-        ctx.emit(e.because(
-            any_object,
-            "/apiVersion",
-            RBAC,
-            "the signer issues client certificates for any user and group but system:masters",
-        ));
-        let grants: Vec<(u32, Obj, usize, String)> = ctx
-            .authz
-            .grants()
-            .iter()
-            .enumerate()
-            .filter(|(_, g)| g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything)))
-            .flat_map(|(i, g)| {
-                g.binding
-                    .subjects
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, s)| {
-                        matches!(s.kind.as_str(), "User" | "Group") && s.name != crate::authz::rbac::MASTERS
-                    })
-                    .map(move |(n, s)| (i as u32, g.object, n, s.name.clone()))
-            })
-            .collect();
-        for (_, object, n, name) in grants {
-            let e = Emit::new("csr-to-cluster-admin", Fact::ClusterAdmin)
-                .from(Fact::AnyCertificate)
-                .from(Fact::ApiReach)
-                .tier(2);
-            ctx.emit(e.because(
-                object,
-                format!("/subjects/{n}/name"),
-                name,
-                "a certificate for this subject is cluster-admin",
-            ));
-        }
+    let Some(object) = ctx.anchor() else { return };
+    let e = Emit::new("csr-apiserver-client", Fact::AnyCertificate)
+        .from(Fact::Right(Right::CreateCsr, EVERYWHERE))
+        .from(Fact::Right(Right::ApproveCsr, EVERYWHERE));
+    let why = "the signer issues client certificates for any user and group but system:masters";
+    ctx.emit(e.because(object, "/metadata/name", "", why));
+    for i in 0..ctx.authz.grants().len() as u32 {
+        let id = GrantId(i);
+        let Some(g) = ctx.authz.grant(id).copied().filter(|_| !ctx.authz.is_hypothetical(id)) else { continue };
+        let Some((n, s)) = g.binding.subjects.iter().enumerate().find(|(_, s)| s.name != MASTERS) else { continue };
+        let everything = g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything));
+        let (technique, fact) = if everything {
+            ("csr-to-cluster-admin", Fact::ClusterAdmin)
+        } else {
+            ("csr-apiserver-client", Fact::Grant(i))
+        };
+        let e = Emit::new(technique, fact).from(Fact::AnyCertificate).from(Fact::ApiReach).tier(2);
+        let why = "a certificate can name this subject";
+        ctx.emit(e.because(g.object, format!("/subjects/{n}"), format!("{} {}", s.kind, s.name), why));
     }
 }

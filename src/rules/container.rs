@@ -1,11 +1,15 @@
 //! What code in a container wins: its tokens, its Secrets, its siblings, and the node below it.
 
 use super::ctx::{Ctx, Emit};
-use super::fact::{Area, Fact, Key, Right};
+use super::fact::{Area, Fact};
+use super::hostpath;
 use crate::admission::service_account::TOKEN_PATH;
-use crate::model::facts::{Located, Uid, dropped_default, effective_uid, has_capability};
+use crate::model::facts::{
+    DEFAULT_CAPABILITIES, Located, Uid, capability_name, dropped_default, effective_uid, has_capability,
+};
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
+use crate::netpol::{Direction, isolating_policy};
 
 /// Assumption under which an image that sets no user runs as root.
 pub const IMAGES_RUN_AS_ROOT: &str = "images-run-as-root";
@@ -13,6 +17,9 @@ pub const IMAGES_RUN_AS_ROOT: &str = "images-run-as-root";
 /// Runtime handlers that put a virtual machine or a user-space kernel between container and node.
 const SANDBOXES: [&str; 8] =
     ["runsc", "gvisor", "kata", "kata-qemu", "kata-clh", "kata-fc", "kata-dragonball", "firecracker"];
+
+/// Runtime handlers that are plain containers.
+const PLAIN_RUNTIMES: [&str; 6] = ["runc", "crun", "youki", "nvidia", "nvidia-cdi", "nvidia-legacy"];
 
 /// Emits the steps of every running container.
 pub fn emit(ctx: &mut Ctx<'_>) {
@@ -26,8 +33,10 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             tokens(ctx, pod, o, &c, exec);
             secrets(ctx, pod, o, &c, exec);
             siblings(ctx, pod, i, o, &c, exec);
-            if !pod.is_windows() && !sandboxed(ctx, pod) {
-                escapes(ctx, pod, o, &c, exec, host);
+            if !pod.is_windows()
+                && let Some(kernel) = kernel_position(ctx, pod, i, o, &c, exec)
+            {
+                escapes(ctx, pod, o, &c, kernel, host);
             }
         }
     }
@@ -59,7 +68,7 @@ fn host_of(ctx: &mut Ctx<'_>, pod: &Pod, index: u32) -> (Fact, Option<u32>) {
 }
 
 fn api_reach(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, exec: Fact) {
-    let policy = if pod.spec.host_network { None } else { crate::netpol::egress_policy(ctx.cluster, pod) };
+    let policy = isolating_policy(ctx.cluster, pod, Direction::Egress);
     let mut e = Emit::scope(Fact::ApiReach).from(exec);
     e = match policy {
         None => {
@@ -176,7 +185,7 @@ fn root(pod: &Pod, c: &Located<'_>) -> Root {
 }
 
 /// Emits a step that needs root once with the assumption, and once with the unknown that replaces it.
-fn as_root(ctx: &mut Ctx<'_>, pod: &Pod, c: &Located<'_>, build: impl Fn() -> Emit, setuid_helps: bool) {
+pub(super) fn as_root(ctx: &mut Ctx<'_>, pod: &Pod, c: &Located<'_>, build: impl Fn() -> Emit, setuid_helps: bool) {
     match root(pod, c) {
         Root::Yes => ctx.emit(build()),
         Root::Assumed(image) => {
@@ -193,20 +202,24 @@ fn as_root(ctx: &mut Ctx<'_>, pod: &Pod, c: &Located<'_>, build: impl Fn() -> Em
 }
 
 fn siblings(ctx: &mut Ctx<'_>, pod: &Pod, i: u32, o: Obj, c: &Located<'_>, exec: Fact) {
-    if !pod.spec.share_process_namespace {
-        return;
-    }
+    let pointer = match (pod.spec.share_process_namespace, pod.spec.host_pid) {
+        (true, _) => "/spec/shareProcessNamespace",
+        (false, true) => "/spec/hostPID",
+        _ => return,
+    };
     for other in pod.running_containers().filter(|x| x.ordinal != c.ordinal) {
-        let same = matches!((effective_uid(pod, c.container), effective_uid(pod, other.container)), (Uid::Set(a), Uid::Set(b)) if a == b);
+        let (mine, theirs) = (effective_uid(pod, c.container), effective_uid(pod, other.container));
+        let same = matches!((mine, theirs), (Uid::Set(a), Uid::Set(b)) if a == b);
+        let why = "containers see and enter each other's processes";
         let build = || {
-            Emit::new("ctr-share-process-ns", Fact::Exec(i, other.ordinal)).from(exec).because(
-                o,
-                "/spec/shareProcessNamespace",
-                "true",
-                "containers see and enter each other's processes",
-            )
+            Emit::new("ctr-share-process-ns", Fact::Exec(i, other.ordinal)).from(exec).because(o, pointer, "true", why)
         };
-        if same || has_capability(c.container, "SYS_PTRACE") {
+        // The kernel asks for the capabilities of the target, or for SYS_PTRACE (ptrace_may_access).
+        if has_capability(c.container, "SYS_PTRACE") {
+            ctx.emit(build());
+        } else if !covers_capabilities(c, &other) {
+            continue;
+        } else if same {
             ctx.emit(build());
         } else {
             as_root(ctx, pod, c, build, false);
@@ -214,15 +227,40 @@ fn siblings(ctx: &mut Ctx<'_>, pod: &Pod, i: u32, o: Obj, c: &Located<'_>, exec:
     }
 }
 
-fn sandboxed(ctx: &Ctx<'_>, pod: &Pod) -> bool {
+/// Whether a container has every capability that was added to another.
+fn covers_capabilities(c: &Located<'_>, other: &Located<'_>) -> bool {
+    let sc = &other.container.security_context;
+    let added = sc.capabilities.iter().flat_map(|k| &k.add);
+    c.container.security_context.privileged == Some(true)
+        || (sc.privileged != Some(true)
+            && added.into_iter().map(|a| capability_name(a)).all(|a| {
+                let default = DEFAULT_CAPABILITIES.contains(&a.as_str()) && !dropped_default(c.container, &a);
+                default || has_capability(c.container, &a)
+            }))
+}
+
+/// The fact from which escapes start: the container itself where its runtime shares the kernel of the node, that
+/// unknown where the runtime class tells nothing, `None` in a sandbox. The handler decides, not the name of the class.
+fn kernel_position(ctx: &mut Ctx<'_>, pod: &Pod, i: u32, o: Obj, c: &Located<'_>, exec: Fact) -> Option<Fact> {
     let class = &pod.spec.runtime_class_name;
     if class.is_empty() {
-        return false;
+        return Some(exec);
     }
-    ctx.cluster
+    let handler = ctx
+        .cluster
         .find(Kind::RuntimeClass, "", class)
-        .and_then(|i| ctx.cluster.objects.runtime_classes.get(i as usize))
-        .is_some_and(|r| SANDBOXES.contains(&r.handler.as_str()))
+        .and_then(|n| ctx.cluster.objects.runtime_classes.get(n as usize))
+        .map(|r| r.handler.as_str());
+    match handler {
+        Some(h) if SANDBOXES.contains(&h) => None,
+        Some(h) if PLAIN_RUNTIMES.contains(&h) => Some(exec),
+        _ => {
+            let kernel = Fact::OnKernel(i, c.ordinal);
+            let e = Emit::scope(kernel).from(exec).unless_known(format!("runtime-shares-kernel:{class}"));
+            ctx.emit(e.because(o, "/spec/runtimeClassName", class.clone(), "the runtime class decides the isolation"));
+            Some(kernel)
+        }
+    }
 }
 
 fn lsm_off(pod: &Pod, c: &Located<'_>) -> bool {
@@ -352,207 +390,5 @@ fn escapes(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, ho
             }
         }
     }
-    mounts(ctx, pod, o, c, exec, host, own_userns);
-}
-
-/// Host directories that a mount of this container exposes, as (path, writable, pointer, value).
-fn host_mounts(ctx: &Ctx<'_>, pod: &Pod, c: &Located<'_>) -> Vec<(String, bool, String)> {
-    let mut out = Vec::new();
-    for m in &c.container.volume_mounts {
-        let Some((v, volume)) = pod.spec.volumes.iter().enumerate().find(|(_, v)| v.name == m.name) else { continue };
-        let (base, pointer, read_only) = if let Some(h) = &volume.host_path {
-            (h.path.clone(), format!("/spec/volumes/{v}/hostPath/path"), m.read_only)
-        } else if let Some(claim) = &volume.persistent_volume_claim {
-            let pv = ctx.cluster.objects.persistent_volumes.iter().find(|p| {
-                p.spec
-                    .claim_ref
-                    .as_ref()
-                    .is_some_and(|r| r.namespace == pod.metadata.namespace && r.name == claim.claim_name)
-                    && p.spec.volume_mode != "Block"
-            });
-            let Some(path) = pv.and_then(|p| p.spec.host_path.as_ref().or(p.spec.local.as_ref())) else { continue };
-            (
-                path.path.clone(),
-                format!("/spec/volumes/{v}/persistentVolumeClaim/claimName"),
-                m.read_only || claim.read_only,
-            )
-        } else {
-            continue;
-        };
-        let full = if m.sub_path.is_empty() { base } else { format!("{}/{}", base.trim_end_matches('/'), m.sub_path) };
-        let mut clean =
-            format!("/{}", full.split('/').filter(|s| !s.is_empty() && *s != ".").collect::<Vec<_>>().join("/"));
-        if clean.contains("/..") {
-            clean = "/".into();
-        }
-        out.push((clean, !read_only, pointer));
-    }
-    out
-}
-
-/// Whether a mounted path is, or contains, one of the listed paths.
-fn covers(mounted: &str, list: &[&str]) -> bool {
-    list.iter().any(|p| mounted == *p || mounted == "/" || p.strip_prefix(mounted).is_some_and(|r| r.starts_with('/')))
-}
-
-const SOCKETS: [&str; 9] = [
-    "/run/containerd/containerd.sock",
-    "/var/run/docker.sock",
-    "/run/docker.sock",
-    "/run/crio/crio.sock",
-    "/var/run/crio/crio.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/run/cri-dockerd.sock",
-    "/run/podman/podman.sock",
-    "/var/run/containerd/containerd.sock",
-];
-const EXECUTABLE: [&str; 16] = [
-    "/etc",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/opt",
-    "/root",
-    "/boot",
-    "/var",
-    "/var/spool/cron",
-    "/etc/cron.d",
-    "/etc/systemd",
-    "/usr/bin",
-    "/usr/local/bin",
-    "/usr/lib/systemd",
-];
-
-fn mounts(
-    ctx: &mut Ctx<'_>,
-    pod: &Pod,
-    o: Obj,
-    c: &Located<'_>,
-    exec: Fact,
-    host: (Fact, Option<u32>),
-    own_userns: bool,
-) {
-    let (node, number) = host;
-    let control_plane = number.is_some_and(|n| super::node::is_control_plane(ctx, n));
-    for (path, rw, pointer) in host_mounts(ctx, pod, c) {
-        let p = path.as_str();
-        let emit =
-            |ctx: &mut Ctx<'_>, t: &'static str, f: Fact, tier: u8, why: &'static str, unknown: Option<String>| {
-                as_root(
-                    ctx,
-                    pod,
-                    c,
-                    || {
-                        Emit::new(t, f)
-                            .from(exec)
-                            .tier(tier)
-                            .because(o, pointer.clone(), path.clone(), why)
-                            .maybe(unknown.clone())
-                    },
-                    false,
-                );
-            };
-        if rw && (p == "/" || EXECUTABLE.contains(&p) || p.starts_with("/etc/systemd") || p.starts_with("/etc/cron")) {
-            emit(ctx, "hp-root-write", node, 1, "writable host directory with programs or configuration", None);
-        }
-        if let Some(n) = number {
-            if covers(p, &["/var/lib/kubelet"]) {
-                emit(
-                    ctx,
-                    "hp-kubelet-dir-read",
-                    Fact::HostFs(n, Area::KubeletOwn),
-                    1,
-                    "the kubelet's directory is mounted",
-                    None,
-                );
-                let propagated = c
-                    .container
-                    .volume_mounts
-                    .iter()
-                    .any(|m| !m.mount_propagation.is_empty() && m.mount_propagation != "None");
-                let unknown = (!propagated).then(|| format!("mounts-propagate:{}", pod.metadata.path()));
-                emit(
-                    ctx,
-                    "hp-kubelet-dir-read",
-                    Fact::HostFs(n, Area::Kubelet),
-                    1,
-                    "the kubelet's directory shows the volumes of pods",
-                    unknown,
-                );
-            }
-            if ["/", "/etc", "/root", "/home", "/var", "/var/lib"].contains(&p) {
-                let area = if p == "/" { Area::Root } else { Area::Files };
-                emit(ctx, "hp-root-read", Fact::HostFs(n, area), 1, "host files with credentials are mounted", None);
-            }
-            if rw
-                && covers(p, &["/var/log", "/var/log/pods"])
-                && let Some(ns) = ctx.ns(&pod.metadata.namespace)
-            {
-                as_root(
-                    ctx,
-                    pod,
-                    c,
-                    || {
-                        Emit::new("hp-var-log-symlink", Fact::HostFs(n, Area::Root))
-                            .from(exec)
-                            .from(Fact::Right(Right::ReadLogs, ns))
-                            .tier(2)
-                            .because(
-                                o,
-                                pointer.clone(),
-                                path.clone(),
-                                "a symbolic link among the logs makes the kubelet read any file",
-                            )
-                    },
-                    false,
-                );
-            }
-        }
-        if rw && covers(p, &["/var/lib/kubelet"]) {
-            emit(ctx, "hp-kubelet-dir-write", node, 1, "the kubelet's directory is writable", None);
-        } else if rw
-            && ["/var/lib/kubelet/device-plugins", "/var/lib/kubelet/plugins_registry", "/var/lib/kubelet/plugins"]
-                .contains(&p)
-        {
-            emit(
-                ctx,
-                "hp-kubelet-dir-write",
-                node,
-                2,
-                "plugins can be registered with the kubelet",
-                Some(format!("kubelet-trusts-plugins:{}", pod.metadata.path())),
-            );
-        }
-        if rw && covers(p, &["/etc/kubernetes/manifests"]) {
-            let unknown = (!control_plane).then(|| format!("static-pods-enabled:{}", pod.spec.node_name));
-            emit(ctx, "hp-static-manifests", node, 2, "the kubelet starts every pod written here", unknown);
-        }
-        if control_plane
-            && covers(p, &["/etc/kubernetes/pki", "/etc/kubernetes"]) | ["/etc/kubernetes/pki/ca.key"].contains(&p)
-        {
-            for k in [Key::Ca, Key::ServiceAccount] {
-                emit(ctx, "hp-k8s-pki", Fact::ControlKey(k), 1, "the keys of the control plane are mounted", None);
-            }
-        }
-        if control_plane && covers(p, &["/var/lib/etcd"]) {
-            emit(ctx, "hp-etcd-data", Fact::Etcd, 1, "the data of etcd is mounted", Some("etcd-not-encrypted".into()));
-        }
-        if covers(p, &SOCKETS) && (p != "/var") {
-            emit(ctx, "hp-runtime-socket", node, 1, "the socket of the container runtime is mounted", None);
-        }
-        if rw && covers(p, &["/etc/cni/net.d", "/opt/cni/bin"]) {
-            emit(ctx, "hp-cni", node, 2, "the network plugin of the node runs programs from here as root", None);
-        }
-        if rw
-            && !own_userns
-            && covers(p, &["/proc/sys/kernel", "/proc/sys"]) | (p == "/proc")
-            && c.container.security_context.privileged != Some(true)
-        {
-            let selinux = pod.spec.security_context.se_linux_options.is_some();
-            let _ = selinux;
-            emit(ctx, "hp-proc-core-pattern", node, 2, "core_pattern of the node can be set to a program", None);
-        }
-    }
+    hostpath::emit(ctx, pod, o, c, exec, host);
 }

@@ -49,6 +49,8 @@ pub struct Ctx<'c> {
     pub pods_of_node: Vec<Vec<u32>>,
     /// The static API server pod of each node, if any.
     pub api_servers: Vec<Option<Obj>>,
+    /// Directory of the node behind a claim, by namespace and claim.
+    pub claim_paths: BTreeMap<(String, String), String>,
     /// Objects by name, for rules with resourceNames.
     pub by_name: BTreeMap<(Kind, String), Vec<u32>>,
 }
@@ -163,7 +165,19 @@ impl<'c> Ctx<'c> {
                 *slot = Some(Obj { kind: Kind::Pod, index: i as u32 });
             }
         }
+        let claim_paths = cluster
+            .objects
+            .persistent_volumes
+            .iter()
+            .filter(|p| p.spec.volume_mode != "Block")
+            .filter_map(|p| {
+                let claim = p.spec.claim_ref.as_ref()?;
+                let path = p.spec.host_path.as_ref().or(p.spec.local.as_ref())?;
+                Some(((claim.namespace.clone(), claim.name.clone()), path.path.clone()))
+            })
+            .collect();
         Ctx {
+            claim_paths,
             pods_of_node,
             api_servers,
             cluster,
@@ -196,6 +210,12 @@ impl<'c> Ctx<'c> {
     /// The fact of acting as a service account.
     pub fn account(&mut self, namespace: &str, name: &str) -> Fact {
         Fact::Identity(self.subject(Subject::ServiceAccount(namespace.to_owned(), name.to_owned())))
+    }
+
+    /// An object that stands for the whole cluster in evidence: the namespace kube-system, else the first namespace.
+    pub fn anchor(&self) -> Option<Obj> {
+        let index = self.cluster.find(Kind::Namespace, "", "kube-system").unwrap_or(0);
+        self.cluster.objects.namespaces.get(index as usize).map(|_| Obj { kind: Kind::Namespace, index })
     }
 
     /// Metadata of an object.

@@ -4,6 +4,7 @@ use super::ctx::{Ctx, Emit};
 use super::fact::{Fact, Subject};
 use crate::model::kind::{Kind, Obj};
 use crate::model::network::Service;
+use crate::netpol::{Direction, isolating_policy};
 
 /// Assumption under which what the internet reaches can be compromised.
 pub const EXPOSED: &str = "exposed-workloads-exploitable";
@@ -51,7 +52,7 @@ fn backends(ctx: &Ctx<'_>, s: &Service) -> Vec<u32> {
         .enumerate()
         .skip(start)
         .take_while(|(_, p)| p.metadata.namespace == s.metadata.namespace)
-        .filter(|(_, p)| !p.finished())
+        .filter(|(_, p)| p.running_containers().next().is_some())
         .filter(|(_, p)| s.spec.selector.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v)))
         .map(|(i, _)| i as u32)
         .collect()
@@ -108,6 +109,7 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
                     .or_else(|| status.first().map(|i| i.hostname.clone()))
                     .unwrap_or_else(|| "(pending)".into());
                 let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+                let e = unless_isolated(ctx, e, pod);
                 ctx.emit(e.because(
                     Obj { kind: Kind::Pod, index: pod },
                     "/metadata/labels",
@@ -135,6 +137,7 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
                     address.clone(),
                     "the node has a public address",
                 );
+                let e = unless_isolated(ctx, e, pod);
                 ctx.emit(e.because(
                     Obj { kind: Kind::Pod, index: pod },
                     "/metadata/labels",
@@ -144,6 +147,18 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
             }
         }
     }
+}
+
+/// What may keep connections from a published pod: a policy that isolates it, or policies that were not read.
+fn unless_isolated(ctx: &Ctx<'_>, e: Emit, pod: u32) -> Emit {
+    let Some(p) = ctx.cluster.objects.pods.get(pod as usize) else { return e };
+    if let Some(policy) = isolating_policy(ctx.cluster, p, Direction::Ingress) {
+        let name = ctx.meta(policy).map(crate::model::meta::Meta::path).unwrap_or_default();
+        let e = e.unless_known(format!("netpol-allows:{name}"));
+        return e.because(policy, "/spec/podSelector", name, "limits who may connect to the pod");
+    }
+    let unread = !ctx.cluster.was_read(Kind::NetworkPolicy) && !p.spec.host_network;
+    e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned()))
 }
 
 fn labels(s: &Service) -> String {
@@ -190,6 +205,7 @@ fn ingress(ctx: &mut Ctx<'_>, index: usize) {
                 .or_else(|| status.first().map(|a| a.hostname.clone()))
                 .unwrap_or_else(|| "(none)".into());
             let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+            let e = unless_isolated(ctx, e, pod);
             ctx.emit(e.because(
                 Obj { kind: Kind::Service, index: n },
                 "/spec/selector",
@@ -207,8 +223,9 @@ fn anonymous(ctx: &mut Ctx<'_>) {
         .user_grants("system:anonymous")
         .iter()
         .chain(ctx.authz.group_grants("system:unauthenticated"))
+        .filter(|(id, _)| !super::grants::harmless(ctx, *id))
         .filter_map(|(id, n)| ctx.authz.grant(*id).map(|g| (g.object, *n, g.binding.role_ref.name.clone())))
-        .find(|(_, _, role)| role != "system:public-info-viewer");
+        .next();
     let Some((object, n, role)) = binding else { return };
     let user = Fact::Identity(ctx.subject(Subject::User("system:anonymous".into())));
     let e = Emit::new("entry-anonymous-binding", user).from(Fact::ApiReach);

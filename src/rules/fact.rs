@@ -1,5 +1,7 @@
 //! The facts that an attacker may win.
 
+use crate::model::Kind;
+
 /// A service account, user or group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -93,10 +95,6 @@ pub enum Right {
     AddEphemeral,
     /// nodes/proxy (cluster).
     NodesProxy,
-    /// Create and escalate roles.
-    EscalateRoles,
-    /// Create bindings and bind roles.
-    BindRoles,
 }
 
 /// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
@@ -130,6 +128,8 @@ pub enum Fact {
     Right(Right, u32),
     /// Holds a token: subject and audience number.
     Token(u32, u32),
+    /// Can act as every account name of a namespace, existing or not; `u32::MAX` is the whole cluster.
+    AnyAccountName(u32),
     /// Can act as every account of a namespace.
     AnySa(u32),
     /// Can act as every account.
@@ -148,6 +148,16 @@ pub enum Fact {
     AllWorkloads,
     /// Can run a privileged pod in a namespace.
     PrivilegedWorkload(u32),
+    /// Can change the pod template of every object of a kind in a namespace; `u32::MAX` is the whole cluster.
+    Templates(Kind, u32),
+    /// Can run a privileged ephemeral container in the pods of a namespace.
+    PrivilegedEphemeral(u32),
+    /// Runs code in a container whose runtime shares the kernel of the node.
+    OnKernel(u32, u16),
+    /// Reads logs of some pod on a node.
+    LogsOn(u32),
+    /// Root on a node that nobody can name yet.
+    UnknownNode,
     /// Pod Security of a namespace is off.
     PsaOff(u32),
     /// Root on a node that the scheduler or the attacker picks.
@@ -166,7 +176,7 @@ pub enum Fact {
     ControlKey(Key),
     /// Holds a certificate for any user and group but system:masters.
     AnyCertificate,
-    /// All rights in a namespace.
+    /// All rights in a namespace; `u32::MAX` is every namespace.
     NamespaceAdmin(u32),
     /// All rights everywhere.
     ClusterAdmin,
@@ -176,6 +186,21 @@ pub enum Fact {
 
 /// Scope number for the whole cluster.
 pub const EVERYWHERE: u32 = u32::MAX;
+
+impl Right {
+    /// Rights that a namespace can hold; the others are cluster-wide.
+    pub const NAMESPACED: [Right; 9] = [
+        Right::CreateSecrets,
+        Right::ReadSecrets,
+        Right::CreateAccounts,
+        Right::CreateTokens,
+        Right::CreateClaims,
+        Right::ReadLogs,
+        Right::AddEphemeral,
+        Right::PatchNamespaces,
+        Right::EvictPods,
+    ];
+}
 
 impl Fact {
     /// Whether the fact is only bookkeeping between two steps that a reader sees.
@@ -187,6 +212,12 @@ impl Fact {
                 | Fact::Right(..)
                 | Fact::ApiReach
                 | Fact::AnySa(_)
+                | Fact::AnyAccountName(_)
+                | Fact::Templates(..)
+                | Fact::PrivilegedEphemeral(_)
+                | Fact::OnKernel(..)
+                | Fact::LogsOn(_)
+                | Fact::UnknownNode
                 | Fact::AllSa
                 | Fact::AnySecret(_)
                 | Fact::AllSecrets

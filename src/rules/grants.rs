@@ -17,15 +17,6 @@ pub struct Class {
     pub all: Vec<GrantId>,
 }
 
-/// Bindings that every cluster has for anonymous or any caller and that open nothing.
-const HARMLESS: [&str; 5] = [
-    "system:public-info-viewer",
-    "system:basic-user",
-    "system:discovery",
-    "system:service-account-issuer-discovery",
-    "system:monitoring-public",
-];
-
 /// Emits identities, classes and grants; returns the classes for the rows that need several rights at once.
 pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
     let subjects = all_subjects(ctx);
@@ -44,7 +35,7 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
         let groups = implied_groups(&subject);
         let mut all = direct.clone();
         for g in &groups {
-            all.extend(ctx.authz.group_grants(g).iter().map(|(id, _)| *id).filter(|id| !harmless(ctx, *id)));
+            all.extend(ctx.authz.group_grants(g).iter().map(|(id, _)| *id));
         }
         all.sort();
         all.dedup();
@@ -63,7 +54,7 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
             let e = Emit::new("rbac-grant", Fact::ClusterAdmin).from(identity).from(Fact::ApiReach);
             ctx.emit(e.because(o, SUBJECT_POINTER, MASTERS, "members are allowed everything before RBAC is asked"));
         }
-        if all.is_empty() {
+        if all.iter().all(|id| harmless(ctx, *id)) {
             continue;
         }
         let key = (direct.clone(), all.clone());
@@ -71,7 +62,8 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
         let class = *numbers.entry(key).or_insert(next);
         if class == next {
             classes.push(Class { direct: direct.clone(), all });
-            for id in &direct {
+            let useful: Vec<GrantId> = direct.iter().copied().filter(|id| !harmless(ctx, *id)).collect();
+            for id in &useful {
                 class_to_grant(ctx, Fact::Class(class), *id);
             }
         }
@@ -85,6 +77,10 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
     let ids: Vec<GrantId> = (0..ctx.authz.grants().len() as u32).map(GrantId).collect();
     for id in ids {
         single_rows(ctx, id);
+        // A binding that could be made is held by nobody yet; its combinations of rights count all the same.
+        if ctx.authz.is_hypothetical(id) {
+            classes.push(Class { direct: Vec::new(), all: vec![id] });
+        }
     }
     classes
 }
@@ -97,8 +93,9 @@ fn class_to_grant(ctx: &mut Ctx<'_>, class: Fact, id: GrantId) {
     ctx.emit(e.because(g.object, "/roleRef", value, "the binding grants this role"));
 }
 
-fn harmless(ctx: &Ctx<'_>, id: GrantId) -> bool {
-    ctx.authz.grant(id).is_some_and(|g| HARMLESS.contains(&g.binding.role_ref.name.as_str()))
+/// Whether a binding opens nothing, by the rules of its role: the defaults for discovery and self reviews are such.
+pub(super) fn harmless(ctx: &Ctx<'_>, id: GrantId) -> bool {
+    ctx.authz.grant(id).is_some_and(|g| g.role.is_none_or(|(_, r)| r.rules.iter().all(rows::inert)))
 }
 
 fn group_binding(ctx: &Ctx<'_>, group: &str) -> Option<Obj> {
@@ -110,7 +107,7 @@ fn direct_grants(ctx: &Ctx<'_>, subject: &Subject) -> Vec<GrantId> {
         Subject::Group(g) => ctx.authz.group_grants(g),
         s => ctx.authz.user_grants(&s.user_name().unwrap_or_default()),
     };
-    let mut ids: Vec<GrantId> = list.iter().map(|(id, _)| *id).filter(|id| !harmless(ctx, *id)).collect();
+    let mut ids: Vec<GrantId> = list.iter().map(|(id, _)| *id).collect();
     ids.sort();
     ids.dedup();
     ids
@@ -220,13 +217,18 @@ fn conclude(
 ) {
     let grant = Fact::Grant(id.0);
     let put = |ctx: &mut Ctx<'_>, f: Fact, extra: Option<Obj>| {
-        let mut e = Emit::new(row.technique, f).from(grant).tier(row.tier).because(role, pointer, value, row.why);
+        let e = if row.technique == rows::HOLDS { Emit::scope(f) } else { Emit::new(row.technique, f).tier(row.tier) };
+        let mut e = e.from(grant).because(role, pointer, value, row.why);
         if let Some(o) = extra {
             let name = ctx.meta(o).map(|m| m.name.clone()).unwrap_or_default();
             e = e.because(o, "/metadata/name", name, "resourceNames limits the rule to this object");
         }
         ctx.emit(e);
     };
+    let named = |list: &Names| matches!(list, Names::Some(_));
+    if let (Target::Workload(Some(kind)), true) = (row.target, named(names)) {
+        return named_template(ctx, kind, grant, scope, names, role, pointer, value);
+    }
     if let Target::Right(right) = row.target {
         match names {
             Names::All => put(ctx, Fact::Right(right, scope), None),
@@ -250,11 +252,13 @@ fn conclude(
                 (Target::Accounts, ns) => Fact::AnySa(ns),
                 (Target::Pods | Target::NodePods, EVERYWHERE) => Fact::AllPods,
                 (Target::Pods, ns) => Fact::PodsIn(ns),
-                (Target::Workload(_), EVERYWHERE) => Fact::AllWorkloads,
-                (Target::Workload(_), ns) => Fact::Workload(ns),
+                (Target::AccountNames, ns) => Fact::AnyAccountName(ns),
+                (Target::Workload(None), EVERYWHERE) => Fact::AllWorkloads,
+                (Target::Workload(None), ns) => Fact::Workload(ns),
+                (Target::Workload(Some(kind)), ns) => Fact::Templates(kind, ns),
                 (Target::Attach, ns) => Fact::AttachIn(ns),
                 (Target::Hint, ns) => Fact::Hint(ns),
-                (Target::Right(_) | Target::Users | Target::NodePods, _) => return,
+                (Target::Right(_) | Target::NodePods, _) => return,
             };
             put(ctx, fact, None);
         }
@@ -265,12 +269,13 @@ fn conclude(
                         each(ctx, Kind::Secret, name, scope, |ctx, i, o| put(ctx, Fact::Secret(i), Some(o)))
                     }
                     Target::Pods => each(ctx, Kind::Pod, name, scope, |ctx, i, o| put(ctx, Fact::Pod(i), Some(o))),
-                    Target::Accounts => each(ctx, Kind::ServiceAccount, name, scope, |ctx, i, o| {
-                        let Some(m) = ctx.meta(o) else { return };
-                        let _ = i;
-                        let f = ctx.account(&m.namespace, &m.name);
-                        put(ctx, f, Some(o));
-                    }),
+                    Target::Accounts | Target::AccountNames => {
+                        each(ctx, Kind::ServiceAccount, name, scope, |ctx, _, o| {
+                            let Some(m) = ctx.meta(o) else { return };
+                            let f = ctx.account(&m.namespace, &m.name);
+                            put(ctx, f, Some(o));
+                        })
+                    }
                     Target::Attach => {
                         each(ctx, Kind::Pod, name, scope, |ctx, i, o| put(ctx, Fact::Attached(i), Some(o)));
                     }
@@ -281,20 +286,32 @@ fn conclude(
                             }
                         }
                     }
-                    Target::Workload(Some(kind)) => {
-                        for (i, w) in ctx.cluster.workloads_of(kind).iter().enumerate() {
-                            let ns = ctx.ns(&w.metadata.namespace);
-                            if w.metadata.name == *name
-                                && let Some(ns) = ns.filter(|n| scope == EVERYWHERE || scope == *n)
-                            {
-                                put(ctx, Fact::Workload(ns), Some(Obj { kind, index: i as u32 }));
-                            }
-                        }
-                    }
                     _ => {}
                 }
             }
         }
+    }
+}
+
+/// Objects with a pod template that a rule names: each gives a pod of any spec where it is.
+#[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
+fn named_template(
+    ctx: &mut Ctx<'_>,
+    kind: Kind,
+    grant: Fact,
+    scope: u32,
+    names: &Names,
+    role: Obj,
+    pointer: &str,
+    value: &str,
+) {
+    let Names::Some(names) = names else { return };
+    for (i, w) in ctx.cluster.workloads_of(kind).iter().enumerate() {
+        let ns = ctx.ns(&w.metadata.namespace).filter(|n| scope == EVERYWHERE || scope == *n);
+        let Some(ns) = ns.filter(|_| names.contains(&w.metadata.name)) else { continue };
+        let o = Obj { kind, index: i as u32 };
+        let e = super::scopes::template_step(ctx, o, Fact::Workload(ns)).from(grant);
+        ctx.emit(e.because(role, pointer, value, "resourceNames limits the rule to this object"));
     }
 }
 

@@ -1,11 +1,13 @@
 //! Techniques: each asks the engines and emits rule instances.
 
+pub mod binding;
 pub mod combos;
 pub mod container;
 pub mod ctx;
 pub mod entry;
 pub mod fact;
 pub mod grants;
+pub mod hostpath;
 pub mod node;
 pub mod rows;
 pub mod scopes;
@@ -49,7 +51,8 @@ impl Attack {
 
 /// Builds the attack graph.
 pub fn build(cluster: &Cluster) -> Attack {
-    let authz = Authorizer::new(cluster);
+    let possible = binding::hypothetical(cluster, &Authorizer::new(cluster));
+    let authz = Authorizer::with_hypothetical(cluster, &possible);
     let mut ctx = Ctx::new(cluster, &authz);
     ctx.fact(Fact::Internet);
     ctx.fact(Fact::ClusterAdmin);

@@ -18,6 +18,7 @@ fn api_server_pod(ctx: &Ctx<'_>, node: u32) -> Option<Obj> {
 /// Emits what follows from nodes.
 pub fn emit(ctx: &mut Ctx<'_>) {
     let authorizer = NodeAuthorizer::new(ctx.cluster);
+    unbound(ctx);
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
         if p.spec.node_name.is_empty() || p.finished() {
             continue;
@@ -75,6 +76,15 @@ pub fn emit(ctx: &mut Ctx<'_>) {
                 name.clone(),
                 "the kubelet's certificate is in its directory",
             ));
+        }
+        let on_node = ctx.pods_of_node.get(i as usize).cloned().unwrap_or_default();
+        let mut seen = std::collections::BTreeSet::new();
+        for p in on_node {
+            let Some(pod) = ctx.cluster.objects.pods.get(p as usize).filter(|p| !p.finished()) else { continue };
+            let Some(ns) = ctx.ns(&pod.metadata.namespace).filter(|ns| seen.insert(*ns)) else { continue };
+            let e = Emit::scope(Fact::LogsOn(i)).from(Fact::Right(Right::ReadLogs, ns));
+            let o = Obj { kind: Kind::Pod, index: p };
+            ctx.emit(e.because(o, "/spec/nodeName", name.clone(), "the pod runs on the node"));
         }
         identity_rights(ctx, &authorizer, o, &name, user, i);
         if let Some(pod) = api_server_pod(ctx, i) {
@@ -161,5 +171,26 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
             account.clone(),
             "the token is mounted under the kubelet's directory",
         ));
+    }
+}
+
+/// Pods without a node: those of a DaemonSet run on every node that lets them, others on one that nobody can name.
+fn unbound(ctx: &mut Ctx<'_>) {
+    for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
+        let lands = Fact::NodeOf(i as u32);
+        if !p.spec.node_name.is_empty() || ctx.facts.find(&lands).is_none() {
+            continue;
+        }
+        let daemon = p.metadata.controller().is_some_and(|o| o.kind == "DaemonSet");
+        let o = Obj { kind: Kind::Pod, index: i as u32 };
+        let fact = if daemon { Fact::AnyNode } else { Fact::UnknownNode };
+        let e = Emit::scope(fact).from(lands);
+        ctx.emit(e.because(o, "/metadata/name", p.metadata.path(), "the pod is not bound to a node yet"));
+    }
+    for (i, n) in ctx.cluster.objects.nodes.iter().enumerate() {
+        let o = Obj { kind: Kind::Node, index: i as u32 };
+        let e = Emit::scope(Fact::Node(i as u32)).from(Fact::UnknownNode);
+        let e = e.unless_known(format!("pod-lands-on:{}", n.metadata.name));
+        ctx.emit(e.because(o, "/metadata/name", n.metadata.name.clone(), "the scheduler may pick this node"));
     }
 }

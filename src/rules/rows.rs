@@ -75,15 +75,15 @@ pub enum Target {
     Secrets,
     /// Acting as service accounts.
     Accounts,
-    /// Acting as users; resolved elsewhere.
-    Users,
+    /// Acting as service accounts by name, existing or not.
+    AccountNames,
     /// Code in running pods.
     Pods,
     /// The running processes of pods.
     Attach,
     /// Code in the pods of nodes; names are nodes.
     NodePods,
-    /// A pod of chosen spec; with the controller kind whose objects `resourceNames` may name.
+    /// A pod of chosen spec; with a kind: through the template of an object of that kind, which must exist.
     Workload(Option<Kind>),
     /// A right that needs another premise.
     Right(Right),
@@ -94,7 +94,7 @@ pub enum Target {
 /// A technique that one rule satisfies.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// Technique id.
+    /// Technique id, or [`HOLDS`].
     pub technique: &'static str,
     /// Alternatives, any of them.
     pub needs: &'static [Need],
@@ -126,6 +126,9 @@ const fn cluster(
 const fn row(technique: &'static str, needs: &'static [Need], target: Target, tier: u8, why: &'static str) -> Row {
     Row { technique, needs, target, tier, why, since: None, until: None }
 }
+
+/// A row that only notes the right: the step that uses it is another technique's.
+pub const HOLDS: &str = "";
 
 const CHANGE: &[&str] = &["patch", "update"];
 const LAST_GET: Version = Version { major: 1, minor: 34, patch: u32::MAX };
@@ -185,7 +188,7 @@ pub const SINGLE: &[Row] = &[
     row(
         "imp-serviceaccount",
         &[need(&["impersonate"], "", "serviceaccounts", "")],
-        Target::Accounts,
+        Target::AccountNames,
         1,
         "the rule allows impersonating service accounts",
     ),
@@ -240,45 +243,45 @@ pub const SINGLE: &[Row] = &[
         "a CronJob makes pods of any spec",
     ),
     row(
-        "patch-deployment",
+        HOLDS,
         &[need(CHANGE, "apps", "deployments", "")],
         Target::Workload(Some(Kind::Deployment)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
-        "patch-daemonset",
+        HOLDS,
         &[need(CHANGE, "apps", "daemonsets", "")],
         Target::Workload(Some(Kind::DaemonSet)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
-        "patch-statefulset",
+        HOLDS,
         &[need(CHANGE, "apps", "statefulsets", "")],
         Target::Workload(Some(Kind::StatefulSet)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
-        "patch-replicaset",
+        HOLDS,
         &[need(CHANGE, "apps", "replicasets", "")],
         Target::Workload(Some(Kind::ReplicaSet)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
-        "patch-replicationcontroller",
+        HOLDS,
         &[need(CHANGE, "", "replicationcontrollers", "")],
         Target::Workload(Some(Kind::ReplicationController)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
-        "patch-cronjob",
+        HOLDS,
         &[need(CHANGE, "batch", "cronjobs", "")],
         Target::Workload(Some(Kind::CronJob)),
-        4,
+        1,
         "the pod template can be replaced",
     ),
     row(
@@ -323,7 +326,7 @@ pub const SINGLE: &[Row] = &[
         )
     },
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(CHANGE, "", "pods", "ephemeralcontainers")],
         Target::Right(Right::AddEphemeral),
         1,
@@ -344,77 +347,77 @@ pub const SINGLE: &[Row] = &[
         "the API server proxies to the kubelet, which runs commands in its pods",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["create"], "", "secrets", "")],
         Target::Right(Right::CreateSecrets),
         1,
         "the rule allows creating Secrets",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["get", "list", "watch", "patch", "delete"], "", "secrets", "")],
         Target::Right(Right::ReadSecrets),
         1,
         "the rule returns the content of Secrets",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["create"], "", "serviceaccounts", "")],
         Target::Right(Right::CreateAccounts),
         1,
         "the rule allows creating service accounts",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["create"], "", "serviceaccounts", "token")],
         Target::Right(Right::CreateTokens),
         1,
         "the rule allows issuing tokens",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[cluster(&["create"], "", "persistentvolumes", "")],
         Target::Right(Right::CreateVolumes),
         1,
         "the rule allows creating persistent volumes",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["create"], "", "persistentvolumeclaims", "")],
         Target::Right(Right::CreateClaims),
         1,
         "the rule allows creating claims",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["get"], "", "pods", "log")],
         Target::Right(Right::ReadLogs),
         1,
         "the rule allows reading pod logs",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(CHANGE, "", "namespaces", "")],
         Target::Right(Right::PatchNamespaces),
         1,
         "the rule allows changing the labels of the namespace",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[cluster(&["create"], "certificates.k8s.io", "certificatesigningrequests", "")],
         Target::Right(Right::CreateCsr),
         1,
         "the rule allows filing certificate requests",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[need(&["delete"], "", "pods", ""), need(&["create"], "", "pods", "eviction")],
         Target::Right(Right::EvictPods),
         1,
         "the rule allows removing pods",
     ),
     row(
-        "rbac-grant",
+        HOLDS,
         &[cluster(&["get", "create"], "", "nodes", "proxy")],
         Target::Right(Right::NodesProxy),
         1,
@@ -436,4 +439,14 @@ pub fn describe(rule: &PolicyRule) -> String {
 fn shorten<S: AsRef<str>>(list: &[S]) -> String {
     let shown: Vec<&str> = list.iter().take(6).map(AsRef::as_ref).collect();
     if list.len() > 6 { format!("{} and {} more", shown.join(","), list.len() - 6) } else { shown.join(",") }
+}
+
+/// Whether a rule takes part in no technique: neither as a row nor in a combination of rights.
+pub fn inert(rule: &PolicyRule) -> bool {
+    let strong = ["*", "impersonate", "bind", "escalate", "approve"];
+    if !rule.resources.is_empty() && rule.verbs.iter().any(|v| strong.contains(&v.as_str())) {
+        return false;
+    }
+    let rbac = rule.resources.iter().any(|r| r.contains("role") || r.contains("certificatesigningrequests"));
+    !rbac && SINGLE.iter().flat_map(|r| r.needs).all(|n| n.held_by(rule).is_none())
 }

@@ -5,6 +5,7 @@ use super::fact::{EVERYWHERE, Fact, Right, Subject};
 use crate::admission::psa::{self, Level};
 use crate::admission::service_account::secret_references;
 use crate::admission::webhook::{Guard, Request, guards};
+use crate::model::Version;
 use crate::model::kind::{Kind, Obj};
 use crate::model::objects::TOKEN_SECRET;
 
@@ -12,6 +13,7 @@ use crate::model::objects::TOKEN_SECRET;
 pub fn emit(ctx: &mut Ctx<'_>) {
     secrets(ctx);
     accounts(ctx);
+    templates(ctx);
     pods(ctx);
     for ns in 0..ctx.namespaces.len() as u32 {
         namespace(ctx, ns);
@@ -21,23 +23,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
 }
 
 fn namespace_object(ctx: &Ctx<'_>, ns: u32) -> Option<Obj> {
-    let name = ctx.ns_name(ns);
-    ctx.cluster
-        .find(Kind::Namespace, "", name)
-        .map(|index| Obj { kind: Kind::Namespace, index })
-        .or_else(|| first_in(ctx, name))
-}
-
-/// Some object of the namespace, to stand for it when Namespaces were not read.
-fn first_in(ctx: &Ctx<'_>, name: &str) -> Option<Obj> {
-    for kind in [Kind::ServiceAccount, Kind::Pod, Kind::Secret, Kind::Role, Kind::RoleBinding] {
-        for i in 0..ctx.cluster.objects.len(kind) {
-            if ctx.cluster.objects.meta(kind, i).is_some_and(|m| m.namespace == name) {
-                return Some(Obj { kind, index: i as u32 });
-            }
-        }
-    }
-    None
+    ctx.cluster.find(Kind::Namespace, "", ctx.ns_name(ns)).map(|index| Obj { kind: Kind::Namespace, index })
 }
 
 fn member(ctx: &mut Ctx<'_>, from: Fact, to: Fact, o: Obj, why: &'static str) {
@@ -144,7 +130,7 @@ fn accounts(ctx: &mut Ctx<'_>) {
             ));
         }
         // Impersonation works for names that do not exist.
-        let e = Emit::new("imp-serviceaccount", f).from(Fact::AnySa(ns)).tier(2);
+        let e = Emit::new("imp-serviceaccount", f).from(Fact::AnyAccountName(ns)).tier(2);
         ctx.emit(e.because(
             object,
             format!("/subjects/{n}"),
@@ -214,40 +200,50 @@ fn ephemeral(ctx: &mut Ctx<'_>, p: &crate::model::pod::Pod, o: Obj) {
         );
         ctx.emit(e.because(o, "/spec/serviceAccountName", p.account(), "the account of the pod"));
     }
-    if p.spec.host_users == Some(false) || p.spec.node_name.is_empty() {
+    if p.spec.host_users == Some(false) {
         return;
     }
-    let Some(n) = ctx.cluster.find(Kind::Node, "", &p.spec.node_name) else { return };
-    let Some(namespace) = ctx.cluster.find(Kind::Namespace, "", &p.metadata.namespace) else { return };
-    let namespace = Obj { kind: Kind::Namespace, index: namespace };
-    let labels = ctx.meta(namespace).map(|m| m.labels.clone()).unwrap_or_default();
-    if psa::Policy::of_labels(&labels).level != Level::Privileged {
-        return;
+    if let Some(n) = ctx.cluster.find(Kind::Node, "", &p.spec.node_name) {
+        let e = Emit::new("ephemeral-node", Fact::Node(n)).from(Fact::PrivilegedEphemeral(ns)).tier(2);
+        ctx.emit(e.because(o, "/spec/nodeName", p.spec.node_name.clone(), "the node that the pod runs on"));
     }
-    let request = Request {
-        operation: "UPDATE",
-        group: "",
-        version: "v1",
-        resource: "pods/ephemeralcontainers",
-        namespace: &p.metadata.namespace,
-    };
-    let mut e = Emit::new("ephemeral-node", Fact::Node(n)).from(right).tier(2);
-    for g in guards(ctx.cluster, request).into_iter().take(4) {
-        e = e.unless_known(format!("webhook-admits:{}", g.name)).because(
-            g.object,
-            g.pointer,
-            g.name,
-            "may refuse the container",
-        );
+}
+
+/// Changing a pod template gives a pod of any spec where an object of the kind exists. An object that rolls changes
+/// out by itself is preferred; with OnDelete somebody must delete a pod first.
+fn templates(ctx: &mut Ctx<'_>) {
+    let kinds = crate::model::cluster::WORKLOADS.into_iter().filter(|k| *k != Kind::Job);
+    for kind in kinds {
+        let mut best: std::collections::BTreeMap<u32, (bool, u32)> = std::collections::BTreeMap::new();
+        for (i, w) in ctx.cluster.workloads_of(kind).iter().enumerate() {
+            let Some(ns) = ctx.ns(&w.metadata.namespace) else { continue };
+            let this = (w.spec.waits_for_deletion(), i as u32);
+            best.entry(ns).and_modify(|b| *b = (*b).min(this)).or_insert(this);
+        }
+        for (ns, (_, index)) in best {
+            let o = Obj { kind, index };
+            member(
+                ctx,
+                Fact::Templates(kind, EVERYWHERE),
+                Fact::Templates(kind, ns),
+                o,
+                "an object of the kind exists",
+            );
+            let e = template_step(ctx, o, Fact::Workload(ns)).from(Fact::Templates(kind, ns));
+            ctx.emit(e);
+        }
     }
-    let value = labels.get(psa::ENFORCE).cloned().unwrap_or_else(|| "(not set)".into());
-    let e = e.because(
-        namespace,
-        "/metadata/labels/pod-security.kubernetes.io~1enforce",
-        value,
-        "Pod Security lets a privileged ephemeral container in",
-    );
-    ctx.emit(e.because(o, "/spec/nodeName", p.spec.node_name.clone(), "the node that the pod runs on"));
+}
+
+/// The step of changing one object's template.
+pub(super) fn template_step(ctx: &Ctx<'_>, o: Obj, conclusion: Fact) -> Emit {
+    let kind = o.kind.info().kind;
+    let path = ctx.meta(o).map(crate::model::meta::Meta::path).unwrap_or_default();
+    let waits = ctx.cluster.workloads_of(o.kind).get(o.index as usize).is_some_and(|w| w.spec.waits_for_deletion());
+    Emit::new(&format!("patch-{}", kind.to_lowercase()), conclusion)
+        .tier(4)
+        .maybe(waits.then(|| format!("template-rolls-out:{kind}/{path}")))
+        .because(o, "/metadata/name", path, "its pod template can be replaced")
 }
 
 fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
@@ -260,18 +256,18 @@ fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
     ] {
         member(ctx, all, one, o, "the namespace is in the cluster-wide scope");
     }
-    for r in [
-        Right::CreateSecrets,
-        Right::ReadSecrets,
-        Right::CreateAccounts,
-        Right::CreateTokens,
-        Right::CreateClaims,
-        Right::ReadLogs,
-        Right::AddEphemeral,
-        Right::PatchNamespaces,
-        Right::EvictPods,
-    ] {
+    member(ctx, Fact::NamespaceAdmin(EVERYWHERE), Fact::NamespaceAdmin(ns), o, "the namespace is one of all");
+    member(
+        ctx,
+        Fact::AnyAccountName(EVERYWHERE),
+        Fact::AnyAccountName(ns),
+        o,
+        "the namespace is in the cluster-wide scope",
+    );
+    member(ctx, Fact::AnyAccountName(ns), Fact::AnySa(ns), o, "existing accounts have a name too");
+    for r in Right::NAMESPACED {
         member(ctx, Fact::Right(r, EVERYWHERE), Fact::Right(r, ns), o, "the namespace is in the cluster-wide scope");
+        member(ctx, Fact::NamespaceAdmin(ns), Fact::Right(r, ns), o, "the right is one of all in the namespace");
     }
     let name = ctx.ns_name(ns).to_owned();
     let admin = Fact::NamespaceAdmin(ns);
@@ -314,16 +310,24 @@ fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
 /// Whether a privileged pod of this namespace is admitted: Pod Security, then webhooks and policies.
 fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
     let w = Fact::Workload(ns);
-    let read = ctx.cluster.was_read(Kind::Namespace) && o.kind == Kind::Namespace;
-    let labels = ctx.meta(o).filter(|_| read).map(|m| m.labels.clone()).unwrap_or_default();
+    let read = ctx.cluster.was_read(Kind::Namespace);
+    let labels = ctx.meta(o).map(|m| m.labels.clone()).unwrap_or_default();
     let policy = psa::Policy::of_labels(&labels);
-    let request = Request { operation: "CREATE", group: "", version: "v1", resource: "pods", namespace: name };
-    let mut guards = guards(ctx.cluster, request);
-    let unread: Vec<Kind> = [Kind::ValidatingWebhookConfiguration, Kind::ValidatingAdmissionPolicy]
-        .into_iter()
-        .filter(|k| !ctx.cluster.was_read(*k) && k.info().effect == crate::model::Effect::Blocks && !k.info().optional)
-        .collect();
-    guards.truncate(4);
+    let unread: Vec<Kind> = [
+        Kind::ValidatingWebhookConfiguration,
+        Kind::MutatingWebhookConfiguration,
+        Kind::ValidatingAdmissionPolicy,
+        Kind::ValidatingAdmissionPolicyBinding,
+    ]
+    .into_iter()
+    .filter(|k| !ctx.cluster.was_read(*k))
+    // Admission policies exist from 1.30 on.
+    .filter(|k| !k.info().optional || ctx.cluster.version >= Version::minor(30))
+    .collect();
+    let ask = |operation, resource| {
+        guards(ctx.cluster, Request { operation, group: "", version: "v1", resource, namespace: name })
+    };
+    let (pod_guards, ephemeral_guards) = (ask("CREATE", "pods"), ask("UPDATE", "pods/ephemeralcontainers"));
     let guard = |mut e: Emit, guards: &[Guard]| {
         for g in guards {
             e = e.unless_known(format!("webhook-admits:{}", g.name)).because(
@@ -345,14 +349,20 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
         let e = e
             .because(o, label_pointer, value, "Pod Security lets privileged pods in")
             .maybe((!read).then(|| "unread:Namespace".to_owned()));
-        ctx.emit(guard(e, &guards));
+        ctx.emit(guard(e, &pod_guards));
+        let value = labels.get(psa::ENFORCE).cloned().unwrap_or_else(|| "(not set)".into());
+        let e = Emit::scope(Fact::PrivilegedEphemeral(ns))
+            .from(Fact::Right(Right::AddEphemeral, ns))
+            .maybe((!read).then(|| "unread:Namespace".to_owned()))
+            .because(o, label_pointer, value, "Pod Security lets a privileged ephemeral container in");
+        ctx.emit(guard(e, &ephemeral_guards));
     } else {
         let value = labels.get(psa::ENFORCE).cloned().unwrap_or_default();
         let off = Emit::new("ns-label-psa", Fact::PsaOff(ns)).from(Fact::Right(Right::PatchNamespaces, ns)).tier(3);
         ctx.emit(off.because(o, label_pointer, value.clone(), "the label can be changed to privileged"));
         let e =
             Emit::new("workload-privileged-node", Fact::PrivilegedWorkload(ns)).from(w).from(Fact::PsaOff(ns)).tier(1);
-        ctx.emit(guard(e.because(o, label_pointer, value, "Pod Security was switched off"), &guards));
+        ctx.emit(guard(e.because(o, label_pointer, value, "Pod Security was switched off"), &pod_guards));
         // A volume made by the attacker brings a hostPath past Pod Security; restricted pods run as non-root.
         if policy.level == Level::Baseline {
             let e = Emit::new("pv-hostpath", Fact::PrivilegedWorkload(ns))
@@ -360,12 +370,9 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
                 .from(Fact::Right(Right::CreateClaims, ns))
                 .from(w)
                 .tier(4);
-            ctx.emit(e.because(
-                o,
-                label_pointer,
-                labels.get(psa::ENFORCE).cloned().unwrap_or_default(),
-                "baseline does not look behind a claim",
-            ));
+            let value = labels.get(psa::ENFORCE).cloned().unwrap_or_default();
+            let e = e.because(o, label_pointer, value, "baseline does not look behind a claim");
+            ctx.emit(guard(e, &pod_guards));
         }
     }
 }
@@ -402,22 +409,24 @@ fn nodes(ctx: &mut Ctx<'_>) {
 }
 
 fn cluster_admin(ctx: &mut Ctx<'_>) {
-    let object = ctx
-        .cluster
-        .objects
-        .cluster_role_bindings
-        .first()
-        .map(|_| Obj { kind: Kind::ClusterRoleBinding, index: 0 })
-        .or_else(|| ctx.cluster.objects.namespaces.first().map(|_| Obj { kind: Kind::Namespace, index: 0 }))
-        .or_else(|| ctx.cluster.objects.pods.first().map(|_| Obj { kind: Kind::Pod, index: 0 }));
-    let Some(o) = object else { return };
-    for f in [Fact::AllSecrets, Fact::AllSa, Fact::AllPods, Fact::AllWorkloads, Fact::AnyNode, Fact::NamedNode] {
-        ctx.emit(Emit::scope(f).from(Fact::ClusterAdmin).because(
-            o,
-            "/apiVersion",
-            "",
-            "cluster-admin may do everything",
-        ));
+    let Some(o) = ctx.anchor() else { return };
+    let admin = Fact::ClusterAdmin;
+    let why = "cluster-admin may do everything";
+    let scopes = [
+        Fact::AllSecrets,
+        Fact::AnyAccountName(EVERYWHERE),
+        Fact::AllSa,
+        Fact::AllPods,
+        Fact::AllWorkloads,
+        Fact::AnyNode,
+        Fact::NamedNode,
+    ];
+    for f in scopes {
+        ctx.emit(Emit::scope(f).from(admin).because(o, "/metadata/name", "", why));
     }
-    let _ = Subject::User(String::new());
+    let subjects: Vec<Subject> = ctx.subjects.values().to_vec();
+    for s in subjects.into_iter().filter(|s| !matches!(s, Subject::ServiceAccount(..))) {
+        let e = Emit::new("imp-user", Fact::Identity(ctx.subject(s))).from(admin);
+        ctx.emit(e.because(o, "/metadata/name", "", why));
+    }
 }

@@ -6,7 +6,7 @@ use super::Snapshot;
 use crate::admission::service_account;
 use crate::model::cluster::WORKLOADS;
 use crate::model::meta::{Meta, OwnerReference};
-use crate::model::objects::{Secret, ServiceAccount, Workload};
+use crate::model::objects::{MetaOnly, Node, Secret, ServiceAccount, Workload};
 use crate::model::pod::Pod;
 use crate::model::rbac::LabelSelector;
 use crate::model::{Cluster, Kind};
@@ -18,6 +18,7 @@ pub fn complete_objects(snapshot: &mut Snapshot) {
     let new_pods = derived_pods(snapshot);
     admit_manifest_pods(snapshot, new_pods);
     infer_secrets(snapshot);
+    infer_places(snapshot);
     snapshot.objects.normalise();
 }
 
@@ -38,6 +39,38 @@ fn infer_secrets(snapshot: &mut Snapshot) {
     for (namespace, name) in names {
         let metadata = Meta { name, namespace, ..Meta::default() };
         snapshot.objects.secrets.push(Secret { metadata, inferred: true, ..Secret::default() });
+    }
+}
+
+/// Namespaces and nodes that other objects name exist, whether or not they were listed. A server's own list is taken
+/// as it is: what it lacks is gone.
+fn infer_places(snapshot: &mut Snapshot) {
+    let named = |metas: Vec<&Meta>| -> BTreeSet<String> { metas.iter().map(|m| m.name.clone()).collect() };
+    let o = &snapshot.objects;
+    let mut namespaces: BTreeSet<String> = BTreeSet::new();
+    for kind in Kind::ALL.iter().filter(|k| k.info().namespaced) {
+        namespaces.extend((0..o.len(*kind)).filter_map(|i| o.meta(*kind, i)).map(|m| m.namespace.clone()));
+    }
+    let bindings = o.role_bindings.iter().chain(&o.cluster_role_bindings);
+    namespaces.extend(bindings.flat_map(|b| &b.subjects).map(|s| s.namespace.clone()));
+    let mut nodes: BTreeSet<String> = o.pods.iter().map(|p| p.spec.node_name.clone()).collect();
+    for known in named(o.namespaces.iter().map(|n| &n.metadata).collect()) {
+        namespaces.remove(&known);
+    }
+    for known in named(o.nodes.iter().map(|n| &n.metadata).collect()) {
+        nodes.remove(&known);
+    }
+    let stored = |list: &[&Meta]| list.iter().any(|m| !m.resource_version.is_empty());
+    let meta = |name: String| Meta { name, ..Meta::default() };
+    if !stored(&o.namespaces.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
+        namespaces.remove("");
+        let new = namespaces.into_iter().map(|n| MetaOnly { metadata: meta(n) });
+        snapshot.objects.namespaces.extend(new);
+    }
+    if !stored(&snapshot.objects.nodes.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
+        nodes.remove("");
+        let new = nodes.into_iter().map(|n| Node { metadata: meta(n), ..Node::default() });
+        snapshot.objects.nodes.extend(new);
     }
 }
 
@@ -63,7 +96,7 @@ fn aggregate(snapshot: &mut Snapshot) {
             let Some(selectors) = roles.get(*i).and_then(|r| r.aggregation_rule.clone()) else { continue };
             let mut rules = Vec::new();
             for (j, other) in roles.iter().enumerate() {
-                if j != *i && selectors.cluster_role_selectors.iter().any(|s| s.matches(&other.metadata.labels)) {
+                if j != *i && selectors.selects(&other.metadata.labels) {
                     for rule in &other.rules {
                         if !rules.contains(rule) {
                             rules.push(rule.clone());

@@ -8,6 +8,7 @@ mod negatives;
 mod oracles;
 mod pictures;
 mod realcluster;
+mod review;
 mod search;
 mod support;
 mod tidy;

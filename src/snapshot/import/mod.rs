@@ -164,6 +164,17 @@ impl Importer {
         });
     }
 
+    /// Notes a file, or a part of one, that could hold any object.
+    pub fn unread_file(&mut self, file: &str, reason: String) {
+        self.snapshot.gaps.push(Gap {
+            id: format!("unread-file:{file}"),
+            file: file.to_owned(),
+            object: String::new(),
+            reason,
+            hides: "objects that could add a path".into(),
+        });
+    }
+
     fn skip_kind(&mut self, file: &str, object: &str, reason: String, kind: Kind) {
         self.snapshot.gaps.push(Gap {
             id: format!("skipped:{}", kind.info().kind),

@@ -108,7 +108,7 @@ fn one_file(importer: &mut Importer, root: &Path, path: &Path) {
             let base = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
             take(importer, &bytes, &name, kind_hint(&base), extension == "json");
         }
-        Err(e) => importer.skip(&name, "", format!("cannot be read: {e}")),
+        Err(e) => importer.unread_file(&name, format!("cannot be read: {e}")),
     }
 }
 
@@ -124,7 +124,7 @@ pub fn kind_hint(name: &str) -> Option<Kind> {
 fn take(importer: &mut Importer, bytes: &[u8], file: &str, hint: Option<Kind>, json: bool) {
     let text = match decode_text(bytes) {
         Ok(t) => t,
-        Err(reason) => return importer.skip(file, "", reason),
+        Err(reason) => return importer.unread_file(file, reason),
     };
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
@@ -136,7 +136,7 @@ fn take(importer: &mut Importer, bytes: &[u8], file: &str, hint: Option<Kind>, j
             // YAML flow style also starts with a brace; files that say they are JSON get JSON's message.
             (docs, Some(error)) if json || !docs.is_empty() => {
                 docs.into_iter().for_each(|d| one_document(importer, d, file, hint));
-                return importer.skip(file, "", format!("malformed JSON: {error}"));
+                return importer.unread_file(file, format!("malformed JSON: {error}"));
             }
             _ => {}
         }
@@ -149,7 +149,7 @@ fn take(importer: &mut Importer, bytes: &[u8], file: &str, hint: Option<Kind>, j
         match yaml::decode(document) {
             Ok(Value::Null) => {}
             Ok(value) => one_document(importer, value, file, hint),
-            Err(e) => importer.skip(file, "", format!("malformed YAML in the document at line {line}: {e}")),
+            Err(e) => importer.unread_file(file, format!("malformed YAML in the document at line {line}: {e}")),
         }
     }
 }

@@ -1,0 +1,382 @@
+//! Answers that were wrong once, each beside the configuration that it was confused with.
+
+use kpath::query::selector;
+use kpath::report::Verdict;
+use kpath::report::answer::{self, Question};
+use kpath::rules;
+use kpath::snapshot::{ClusterOptions, Snapshot};
+
+use crate::support::snapshot_of;
+
+const BASE: &str = "apiVersion: v1
+kind: Namespace
+metadata: {name: prod}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: kube-system}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: w1}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: app, namespace: prod}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: victim, namespace: other}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: db, namespace: other}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: app, namespace: prod, labels: {app: app}}
+spec: {serviceAccountName: app, nodeName: w1, containers: [{name: c, image: i, securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}}]}
+";
+
+fn snapshot(extra: &str) -> Snapshot {
+    snapshot_of(&[("c.yaml".into(), format!("{BASE}---\n{extra}"))])
+}
+
+fn ask_of(snapshot: Snapshot, from: &str, to: &str, complete: bool) -> (Verdict, Vec<String>, Vec<String>) {
+    let cluster = snapshot.into_cluster(&ClusterOptions { complete, version: None });
+    let attack = rules::build(&cluster);
+    let pick = |s: &str| selector::resolve(&attack, &cluster, s, true).unwrap();
+    let a = answer::ask(&attack, &cluster, &Question::new(), &pick(from), &pick(to), 1);
+    let steps = a.proofs.first().into_iter().flatten().map(|s| s.technique.clone()).collect();
+    (a.answer, steps, a.unknown_because.into_iter().map(|m| m.id).collect())
+}
+
+fn ask(extra: &str, from: &str, to: &str) -> Verdict {
+    let s = snapshot(extra);
+    assert!(s.gaps.is_empty(), "{:?}", s.gaps);
+    ask_of(s, from, to, true).0
+}
+
+/// A role with its binding to `prod/app`; `ns` empty makes both cluster-wide.
+fn grant(name: &str, ns: &str, rules: &str) -> String {
+    let (kind, meta) =
+        if ns.is_empty() { ("ClusterRole", String::new()) } else { ("Role", format!(", namespace: {ns}")) };
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{meta}}}\nrules: [{rules}]\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\nmetadata: {{name: {name}{meta}}}\nroleRef: {{kind: {kind}, name: {name}}}\nsubjects: [{{kind: ServiceAccount, name: app, namespace: prod}}]\n---\n"
+    )
+}
+
+fn rule(group: &str, resources: &str, verbs: &str, names: &str) -> String {
+    let names = if names.is_empty() { String::new() } else { format!(", resourceNames: [{names}]") };
+    format!("{{apiGroups: ['{group}'], resources: [{resources}], verbs: [{verbs}]{names}}}")
+}
+
+const R: &str = "rbac.authorization.k8s.io";
+
+#[test]
+fn a_role_that_may_be_bound_by_name_gives_its_rules() {
+    let reader = format!(
+        "apiVersion: {R}/v1\nkind: ClusterRole\nmetadata: {{name: reader}}\nrules: [{}]\n---\n",
+        rule("", "secrets", "get", "")
+    );
+    let bind = |ns: &str, resource: &str| {
+        grant("b", ns, &format!("{}, {}", rule(R, resource, "create", ""), rule(R, "clusterroles", "bind", "reader")))
+    };
+    assert_eq!(
+        ask(&format!("{reader}{}", bind("other", "rolebindings")), "pod/prod/app", "secret/other/db"),
+        Verdict::Yes
+    );
+    assert_eq!(
+        ask(&format!("{reader}{}", bind("prod", "rolebindings")), "pod/prod/app", "secret/other/db"),
+        Verdict::No
+    );
+    assert_eq!(
+        ask(&format!("{reader}{}", bind("", "clusterrolebindings")), "pod/prod/app", "secret/other/db"),
+        Verdict::Yes
+    );
+    assert_eq!(ask(&format!("{reader}{}", bind("", "rolebindings")), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+    // The bound role's own combinations count too: it may bind everything.
+    let binder = format!(
+        "apiVersion: {R}/v1\nkind: ClusterRole\nmetadata: {{name: reader}}\nrules: [{}]\n---\n",
+        rule(R, "clusterrolebindings, clusterroles", "create, bind", "")
+    );
+    assert_eq!(
+        ask(&format!("{binder}{}", bind("", "clusterrolebindings")), "pod/prod/app", "cluster-admin"),
+        Verdict::Yes
+    );
+}
+
+#[test]
+fn role_bindings_may_be_made_in_every_namespace() {
+    let rules = |b: &str| format!("{}, {}", rule(R, "rolebindings", "create", ""), rule(R, b, "bind", ""));
+    assert_eq!(ask(&grant("b", "", &rules("clusterroles")), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+    assert_eq!(ask(&grant("b", "", &rules("roles")), "pod/prod/app", "secret/other/db"), Verdict::No);
+    let rewrite =
+        format!("{}, {}", rule(R, "rolebindings, roles", "create, bind", ""), rule(R, "roles", "escalate", ""));
+    assert_eq!(ask(&grant("b", "", &rewrite), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+}
+
+#[test]
+fn a_foreign_binding_may_be_joined_with_cluster_wide_rights() {
+    let target = format!(
+        "apiVersion: {R}/v1\nkind: Role\nmetadata: {{name: reader, namespace: other}}\nrules: [{}]\n---\napiVersion: {R}/v1\nkind: RoleBinding\nmetadata: {{name: reader, namespace: other}}\nroleRef: {{kind: Role, name: reader}}\nsubjects: [{{kind: User, name: bob}}]\n---\n",
+        rule("", "secrets", "get", "")
+    );
+    let join = |verb: &str| {
+        grant("j", "", &format!("{}, {}", rule(R, "rolebindings", verb, ""), rule(R, "roles", "bind", "")))
+    };
+    assert_eq!(ask(&format!("{target}{}", join("patch")), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+    assert_eq!(ask(&format!("{target}{}", join("get")), "pod/prod/app", "secret/other/db"), Verdict::No);
+}
+
+#[test]
+fn a_missing_account_is_claimed_by_creating_or_impersonating_it_and_not_by_a_pod() {
+    let ghost = format!("{}subjects: []\n", "").replace("subjects: []\n", "")
+        + &grant("ghost", "", &rule("*", "'*'", "'*'", ""))
+            .replace("name: app, namespace: prod}]", "name: ghost, namespace: prod}]");
+    let with = |resources: &str, verbs: &str| format!("{ghost}{}", grant("w", "prod", &rule("", resources, verbs, "")));
+    // Pod Security keeps the new pod from the node, so that only the account matters.
+    let restricted = |s: String| {
+        s + "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod, labels: {pod-security.kubernetes.io/enforce: restricted}}\n"
+    };
+    let answer = |s: String| ask_of(snapshot(&restricted(s)), "pod/prod/app", "cluster-admin", true).0;
+    assert_eq!(answer(with("pods", "create")), Verdict::No);
+    assert_eq!(answer(with("serviceaccounts/token", "create")), Verdict::No);
+    assert_eq!(answer(with("serviceaccounts", "impersonate")), Verdict::Yes);
+    assert_eq!(answer(with("serviceaccounts, serviceaccounts/token", "create")), Verdict::Yes);
+}
+
+#[test]
+fn a_default_role_that_was_changed_counts() {
+    let anyone = |rules: &str| {
+        grant("system:discovery", "", rules).replace(
+            "{kind: ServiceAccount, name: app, namespace: prod}",
+            "{kind: Group, name: 'system:authenticated'}",
+        )
+    };
+    assert_eq!(ask(&anyone(&rule("", "secrets", "get", "")), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+    assert_eq!(
+        ask(&anyone("{nonResourceURLs: ['/api', '/healthz'], verbs: [get]}"), "pod/prod/app", "secret/other/db"),
+        Verdict::No
+    );
+}
+
+#[test]
+fn changing_a_template_needs_an_object_with_one() {
+    let patch = grant("p", "other", &rule("apps", "deployments, daemonsets", "patch", ""));
+    let deploy = |kind: &str, strategy: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: d, namespace: other}}\nspec: {{{strategy}selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}}}\n"
+        )
+    };
+    assert_eq!(ask(&patch, "pod/prod/app", "sa/other/victim"), Verdict::No);
+    assert_eq!(ask(&format!("{patch}{}", deploy("Deployment", "")), "pod/prod/app", "sa/other/victim"), Verdict::Yes);
+    assert_eq!(
+        ask(
+            &format!("{patch}{}", deploy("DaemonSet", "updateStrategy: {type: OnDelete}, ")),
+            "pod/prod/app",
+            "sa/other/victim"
+        ),
+        Verdict::Unknown
+    );
+}
+
+#[test]
+fn a_pod_that_waits_is_no_foothold_and_serves_nobody() {
+    let pending = "apiVersion: v1\nkind: Pod\nmetadata: {name: late, namespace: prod}\nspec: {containers: [{name: c, image: i, securityContext: {privileged: true}}], nodeName: w1}\nstatus: {phase: PHASE}\n";
+    assert_eq!(ask(&pending.replace("PHASE", "Pending"), "pod/prod/late", "node/w1"), Verdict::No);
+    assert_eq!(ask(&pending.replace("PHASE", "Running"), "pod/prod/late", "node/w1"), Verdict::Yes);
+}
+
+#[test]
+fn a_policy_in_front_of_a_published_pod_makes_it_unknown() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: prod}\nspec: {type: LoadBalancer, selector: {app: app}, ports: [{port: 80}]}\nstatus: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}\n---\n";
+    let policy = |types: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: np, namespace: prod}}\nspec: {{podSelector: {{}}, policyTypes: [{types}]}}\n"
+        )
+    };
+    assert_eq!(ask(service, "internet", "pod/prod/app"), Verdict::Yes);
+    assert_eq!(ask(&format!("{service}{}", policy("Ingress")), "internet", "pod/prod/app"), Verdict::Unknown);
+    assert_eq!(ask(&format!("{service}{}", policy("Egress")), "internet", "pod/prod/app"), Verdict::Yes);
+    let (answer, _, ids) = ask_of(snapshot(service), "internet", "pod/prod/app", false);
+    assert_eq!((answer, ids.contains(&"unread:NetworkPolicy".to_owned())), (Verdict::Unknown, true), "{ids:?}");
+}
+
+#[test]
+fn an_unknown_runtime_class_and_a_sandbox_differ() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: prod}\nspec: {nodeName: w1, runtimeClassName: rc, automountServiceAccountToken: false, containers: [{name: c, image: i, securityContext: {privileged: true, runAsUser: 0}}]}\n---\n";
+    let class = |h: &str| {
+        format!("{pod}apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {{name: rc}}\nhandler: {h}\n")
+    };
+    assert_eq!(ask(&class("runc"), "pod/prod/x", "node/w1"), Verdict::Yes);
+    assert_eq!(ask(&class("kata-qemu"), "pod/prod/x", "node/w1"), Verdict::No);
+    assert_eq!(ask(&class("homemade"), "pod/prod/x", "node/w1"), Verdict::Unknown);
+    assert_eq!(ask_of(snapshot(pod), "pod/prod/x", "node/w1", false).0, Verdict::Unknown);
+}
+
+#[test]
+fn root_without_the_capabilities_of_its_sibling_does_not_enter_it() {
+    let pod = |a: &str, b: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: x, namespace: prod}}\nspec: {{shareProcessNamespace: true, automountServiceAccountToken: false, volumes: [{{name: s, secret: {{secretName: k}}}}], containers: [{{name: a, image: a, securityContext: {{{a}}}}}, {{name: b, image: b, volumeMounts: [{{name: s, mountPath: /s}}], securityContext: {{{b}}}}}]}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: k, namespace: prod}}\n"
+        )
+    };
+    let steps = |a: &str, b: &str| {
+        let cluster = snapshot(&pod(a, b)).into_cluster(&ClusterOptions { complete: true, version: None });
+        let attack = rules::build(&cluster);
+        let n = rules::technique::number("ctr-share-process-ns");
+        attack
+            .graph
+            .instances
+            .iter()
+            .filter(|i| {
+                Some(i.technique) == n
+                    && attack.fact(i.premises[0]).is_some_and(|f| matches!(f, rules::fact::Fact::Exec(_, 0)))
+            })
+            .count()
+    };
+    assert!(steps("runAsUser: 0", "runAsUser: 5") > 0);
+    assert_eq!(steps("runAsUser: 0", "privileged: true"), 0);
+    assert_eq!(steps("runAsUser: 7", "runAsUser: 7, capabilities: {add: [NET_ADMIN]}"), 0);
+    assert!(steps("runAsUser: 7", "runAsUser: 7") > 0);
+}
+
+#[test]
+fn directories_below_and_above_the_listed_ones_count() {
+    let pod = |path: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: x, namespace: prod}}\nspec: {{nodeName: w1, automountServiceAccountToken: false, containers: [{{name: c, image: i, securityContext: {{runAsUser: 0}}, volumeMounts: [{{name: h, mountPath: /h}}]}}], volumes: [{{name: h, hostPath: {{path: {path}}}}}]}}\n"
+        )
+    };
+    for path in ["/usr/local", "/var/spool", "/usr/", "//etc"] {
+        assert_eq!(ask(&pod(path), "pod/prod/x", "node/w1"), Verdict::Yes, "{path}");
+    }
+    for path in ["/usr/share/zoneinfo", "/var/tmp/data", "/data"] {
+        assert_eq!(ask(&pod(path), "pod/prod/x", "node/w1"), Verdict::No, "{path}");
+    }
+}
+
+#[test]
+fn propagation_is_read_from_the_mount_itself() {
+    let pod = |kubelet: &str, other: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: x, namespace: prod}}\nspec: {{nodeName: w1, automountServiceAccountToken: false, containers: [{{name: c, image: i, securityContext: {{runAsUser: 0}}, volumeMounts: [{{name: h, mountPath: /h, readOnly: true{kubelet}}}, {{name: e, mountPath: /e{other}}}]}}], volumes: [{{name: h, hostPath: {{path: /var/lib/kubelet}}}}, {{name: e, emptyDir: {{}}}}]}}\n"
+        )
+    };
+    let p = ", mountPropagation: HostToContainer";
+    // The kubelet's own credentials are there either way; what the volumes of pods need is propagation.
+    let certain = |text: &str| {
+        let cluster = snapshot(text).into_cluster(&ClusterOptions { complete: true, version: None });
+        let attack = rules::build(&cluster);
+        let volumes = rules::fact::Area::Kubelet;
+        let shown = |f| matches!(attack.fact(f), Some(rules::fact::Fact::HostFs(_, a)) if a == volumes);
+        let t = rules::technique::number("hp-kubelet-dir-read");
+        let mut all =
+            attack.graph.instances.iter().filter(|i| Some(i.technique) == t && shown(i.conclusion)).peekable();
+        assert!(all.peek().is_some());
+        all.any(|i| i.unknowns.is_empty())
+    };
+    assert!(certain(&pod(p, "")));
+    assert!(!certain(&pod("", p)));
+}
+
+#[test]
+fn logs_of_any_pod_on_the_node_are_enough() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: prod}\nspec: {serviceAccountName: app, nodeName: w1, containers: [{name: c, image: i, securityContext: {runAsUser: 0}, volumeMounts: [{name: h, mountPath: /h}]}], volumes: [{name: h, hostPath: {path: /var/log}}]}\n---\n";
+    let elsewhere = |node: &str| {
+        format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: w2}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: yy, namespace: other}}\nspec: {{nodeName: {node}, containers: [{{name: c, image: i}}]}}\n---\n"
+        )
+    };
+    let logs = grant("l", "other", &rule("", "pods/log", "get", ""));
+    assert_eq!(ask(&format!("{pod}{}{logs}", elsewhere("w1")), "pod/prod/x", "user/system:node:w1"), Verdict::Yes);
+    assert_eq!(ask(&format!("{pod}{}{logs}", elsewhere("w2")), "pod/prod/x", "user/system:node:w1"), Verdict::No);
+}
+
+#[test]
+fn more_guards_than_a_handful_are_all_named() {
+    let hooks: String = (0..7).map(|i| format!("apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: v{i}}}\nwebhooks: [{{name: hook-{i}, rules: [{{operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [pods]}}]}}]\n---\n")).collect();
+    let text = format!("{hooks}{}", grant("c", "prod", &rule("", "pods", "create", "")));
+    let (answer, _, ids) = ask_of(snapshot(&text), "pod/prod/app", "node/w1", true);
+    assert_eq!(answer, Verdict::Unknown);
+    assert_eq!(ids.iter().filter(|i| i.starts_with("webhook-admits:")).count(), 7, "{ids:?}");
+}
+
+#[test]
+fn unread_admission_policies_may_block() {
+    let text = grant("c", "prod", &rule("", "pods", "create", ""));
+    let (answer, _, ids) = ask_of(snapshot(&text), "pod/prod/app", "node/w1", false);
+    assert_eq!(answer, Verdict::Unknown);
+    for id in ["unread:ValidatingWebhookConfiguration", "unread:ValidatingAdmissionPolicy"] {
+        assert!(ids.iter().any(|i| i == id), "{id} in {ids:?}");
+    }
+}
+
+#[test]
+fn an_unbound_pod_may_land_on_any_node() {
+    let two = "apiVersion: v1\nkind: Node\nmetadata: {name: w2}\n---\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: prod}\nspec: {automountServiceAccountToken: false, containers: [{name: c, image: i, securityContext: {privileged: true, runAsUser: 0}}]}\n";
+    let text = format!("{two}{pod}");
+    assert_eq!(ask(&text, "pod/prod/x", "node/*"), Verdict::Yes);
+    assert_eq!(ask(&text, "pod/prod/x", "node/w2"), Verdict::Unknown);
+}
+
+#[test]
+fn pods_share_a_node_that_has_no_object() {
+    let pod = |n: &str, sc: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {n}, namespace: prod}}\nspec: {{nodeName: ghost, automountServiceAccountToken: false, containers: [{{name: c, image: i, securityContext: {{{sc}}}}}]}}\n---\n"
+        )
+    };
+    let text = format!("{}{}", pod("x", "privileged: true, runAsUser: 0"), pod("yy", "runAsUser: 5"))
+        + &BASE.replace("kind: Node", "kind: PersistentVolume").replace("metadata: {name: w1}", "metadata: {name: pv}");
+    let s = snapshot_of(&[("c.yaml".into(), text)]);
+    assert_eq!(ask_of(s, "pod/prod/x", "pod/prod/yy", true).0, Verdict::Yes);
+}
+
+#[test]
+fn a_file_that_is_cut_off_leaves_no_certain_no() {
+    let files =
+        |cut: &str| snapshot_of(&[("c.yaml".into(), BASE.into()), ("clusterrolebindings.json".into(), cut.into())]);
+    let whole = ask_of(files("{\"kind\":\"List\",\"items\":[]}"), "pod/prod/app", "cluster-admin", true);
+    assert_eq!(whole.0, Verdict::No);
+    let (answer, _, ids) = ask_of(files("{\"kind\":\"List\",\"items\":[{"), "pod/prod/app", "cluster-admin", true);
+    assert_eq!((answer, ids), (Verdict::Unknown, vec!["unread-file:clusterrolebindings.json".to_owned()]));
+}
+
+#[test]
+fn a_certificate_for_anybody_is_every_named_user() {
+    let alice = grant("alice", "other", &rule("", "secrets", "get", ""))
+        .replace("{kind: ServiceAccount, name: app, namespace: prod}", "{kind: User, name: alice}");
+    let csr = grant(
+        "csr",
+        "",
+        &format!(
+            "{}, {}, {}",
+            rule("certificates.k8s.io", "certificatesigningrequests", "create", ""),
+            rule("certificates.k8s.io", "certificatesigningrequests/approval", "update", ""),
+            rule("certificates.k8s.io", "signers", "approve", "kubernetes.io/kube-apiserver-client")
+        ),
+    );
+    assert_eq!(ask(&format!("{alice}{csr}"), "pod/prod/app", "secret/other/db"), Verdict::Yes);
+    assert_eq!(ask(&alice, "pod/prod/app", "secret/other/db"), Verdict::No);
+}
+
+#[test]
+fn the_check_command_names_the_subresource() {
+    let text = grant("e", "prod", &rule("", "pods/exec", "create", ""));
+    let cluster = snapshot(&format!("{text}apiVersion: v1\nkind: Pod\nmetadata: {{name: yy, namespace: prod}}\nspec: {{containers: [{{name: c, image: i}}]}}\n")).into_cluster(&ClusterOptions { complete: true, version: None });
+    let attack = rules::build(&cluster);
+    let pick = |s: &str| selector::resolve(&attack, &cluster, s, false).unwrap();
+    let a = answer::ask(&attack, &cluster, &Question::new(), &pick("pod/prod/app"), &pick("pod/prod/yy"), 1);
+    let last = a.proofs[0].last().unwrap();
+    assert_eq!(
+        last.verify,
+        "kubectl auth can-i create pods --subresource=exec -n prod --as=system:serviceaccount:prod:app"
+    );
+}
