@@ -38,3 +38,12 @@ pub fn isolating_policy(cluster: &Cluster, pod: &Pod, direction: Direction) -> O
         })
         .map(|(i, _)| Obj { kind: Kind::NetworkPolicy, index: i as u32 })
 }
+
+/// The pods that a policy selects, in words.
+pub fn selected(cluster: &Cluster, policy: Obj) -> String {
+    let Some(p) = cluster.objects.network_policies.get(policy.index as usize) else { return String::new() };
+    let s = &p.spec.pod_selector;
+    let mut parts: Vec<String> = s.match_labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    parts.extend(s.match_expressions.iter().map(|r| format!("{} {} {}", r.key, r.operator, r.values.join(","))));
+    if parts.is_empty() { "every pod of the namespace".to_owned() } else { parts.join(", ") }
+}

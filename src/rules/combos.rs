@@ -238,16 +238,13 @@ fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
             } else {
                 Fact::NamespaceAdmin(ctx.ns(g.namespace()).unwrap_or(EVERYWHERE))
             };
-            let value = format!("{} {}", g.binding.role_ref.kind, g.binding.role_ref.name);
-            conclude(
-                ctx,
-                k,
-                technique,
-                fact,
-                3,
-                &[w, e],
-                &[(g.object, "/roleRef", value, "the identity is bound to the role it may rewrite")],
-            );
+            let why = "the identity is bound to the role it may rewrite";
+            // A binding that could be made has no object yet: the role stands for it.
+            let bound = match g.object.kind {
+                Kind::Role | Kind::ClusterRole => (g.object, "/metadata/name", role.metadata.name.clone(), why),
+                _ => (g.object, "/roleRef/name", g.binding.role_ref.name.clone(), why),
+            };
+            conclude(ctx, k, technique, fact, 3, &[w, e], &[bound]);
         }
     }
 }

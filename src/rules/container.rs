@@ -9,7 +9,7 @@ use crate::model::facts::{
 };
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
-use crate::netpol::{Direction, isolating_policy};
+use crate::netpol::{Direction, isolating_policy, selected};
 
 /// Assumption under which an image that sets no user runs as root.
 pub const IMAGES_RUN_AS_ROOT: &str = "images-run-as-root";
@@ -82,12 +82,9 @@ fn api_reach(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, exec: Fact) {
         }
         Some(p) => {
             let name = ctx.meta(p).map(crate::model::meta::Meta::path).unwrap_or_default();
-            e.unless_known(format!("netpol-allows:{name}")).because(
-                p,
-                "/spec/egress",
-                name,
-                "limits what the pod may connect to",
-            )
+            let pods = selected(ctx.cluster, p);
+            let e = e.unless_known(format!("netpol-allows:{name}"));
+            e.because(p, "/spec/podSelector", pods, "limits what the pod may connect to")
         }
     };
     ctx.emit(e);

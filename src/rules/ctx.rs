@@ -49,8 +49,8 @@ pub struct Ctx<'c> {
     pub pods_of_node: Vec<Vec<u32>>,
     /// The static API server pod of each node, if any.
     pub api_servers: Vec<Option<Obj>>,
-    /// Directory of the node behind a claim, by namespace and claim.
-    pub claim_paths: BTreeMap<(String, String), String>,
+    /// Volume with a directory of the node behind a claim, by namespace and claim: its number, the field, the path.
+    pub claim_paths: BTreeMap<(String, String), (u32, &'static str, String)>,
     /// Objects by name, for rules with resourceNames.
     pub by_name: BTreeMap<(Kind, String), Vec<u32>>,
 }
@@ -165,17 +165,23 @@ impl<'c> Ctx<'c> {
                 *slot = Some(Obj { kind: Kind::Pod, index: i as u32 });
             }
         }
-        let claim_paths = cluster
-            .objects
-            .persistent_volumes
-            .iter()
-            .filter(|p| p.spec.volume_mode != "Block")
-            .filter_map(|p| {
-                let claim = p.spec.claim_ref.as_ref()?;
-                let path = p.spec.host_path.as_ref().or(p.spec.local.as_ref())?;
-                Some(((claim.namespace.clone(), claim.name.clone()), path.path.clone()))
-            })
-            .collect();
+        let mut claim_paths = BTreeMap::new();
+        for (i, p) in
+            cluster.objects.persistent_volumes.iter().enumerate().filter(|(_, p)| p.spec.volume_mode != "Block")
+        {
+            let (Some(claim), Some((field, source))) = (
+                &p.spec.claim_ref,
+                (p.spec.host_path.as_ref().map(|h| ("/spec/hostPath/path", h))).or(p
+                    .spec
+                    .local
+                    .as_ref()
+                    .map(|l| ("/spec/local/path", l))),
+            ) else {
+                continue;
+            };
+            let key = (claim.namespace.clone(), claim.name.clone());
+            claim_paths.insert(key, (i as u32, field, source.path.clone()));
+        }
         Ctx {
             claim_paths,
             pods_of_node,

@@ -3,8 +3,8 @@
 use super::ctx::{Ctx, Emit};
 use super::fact::{Fact, Subject};
 use crate::model::kind::{Kind, Obj};
-use crate::model::network::Service;
-use crate::netpol::{Direction, isolating_policy};
+use crate::model::network::{LoadBalancerAddress, Service};
+use crate::netpol::{Direction, isolating_policy, selected};
 
 /// Assumption under which what the internet reaches can be compromised.
 pub const EXPOSED: &str = "exposed-workloads-exploitable";
@@ -91,7 +91,7 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
         && a.get("service.beta.kubernetes.io/aws-load-balancer-scheme").is_none_or(|v| v != "internet-facing");
     if s.spec.kind == "LoadBalancer" && !internal && !aws_default {
         let status = &s.status.load_balancer.ingress;
-        let address = status.iter().find(|i| public(&i.ip)).map(|i| i.ip.clone());
+        let proven = status.iter().any(|i| public(&i.ip));
         let limited = !s.spec.load_balancer_source_ranges.is_empty()
             && !s
                 .spec
@@ -100,15 +100,11 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
                 .any(|r| r.ends_with("/0") || r.split('/').next().is_some_and(public));
         let private = !status.is_empty() && status.iter().all(|i| !i.ip.is_empty() && !public(&i.ip));
         if !limited && !private {
-            let unknown = address.is_none().then(|| format!("load-balancer-public:{path}"));
+            let unknown = (!proven).then(|| format!("load-balancer-public:{path}"));
             for pod in backends(ctx, s) {
                 let e = Emit::new("entry-loadbalancer", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
                 let e = e.because(o, "/spec/type", "LoadBalancer", "the Service is published");
-                let value = address
-                    .clone()
-                    .or_else(|| status.first().map(|i| i.hostname.clone()))
-                    .unwrap_or_else(|| "(pending)".into());
-                let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+                let e = cite_address(e, o, status);
                 let e = unless_isolated(ctx, e, pod);
                 ctx.emit(e.because(
                     Obj { kind: Kind::Pod, index: pod },
@@ -155,10 +151,20 @@ fn unless_isolated(ctx: &Ctx<'_>, e: Emit, pod: u32) -> Emit {
     if let Some(policy) = isolating_policy(ctx.cluster, p, Direction::Ingress) {
         let name = ctx.meta(policy).map(crate::model::meta::Meta::path).unwrap_or_default();
         let e = e.unless_known(format!("netpol-allows:{name}"));
-        return e.because(policy, "/spec/podSelector", name, "limits who may connect to the pod");
+        let pods = selected(ctx.cluster, policy);
+        return e.because(policy, "/spec/podSelector", pods, "limits who may connect to the pod");
     }
     let unread = !ctx.cluster.was_read(Kind::NetworkPolicy) && !p.spec.host_network;
     e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned()))
+}
+
+/// The public address that was published, else the first one; nothing where none was.
+fn cite_address(e: Emit, o: Obj, status: &[LoadBalancerAddress]) -> Emit {
+    let public = status.iter().position(|a| public(&a.ip));
+    let Some(a) = status.get(public.unwrap_or(0)) else { return e };
+    let (field, value) = if a.ip.is_empty() { ("hostname", &a.hostname) } else { ("ip", &a.ip) };
+    let pointer = format!("/status/loadBalancer/ingress/{}/{field}", public.unwrap_or(0));
+    e.because(o, pointer, value.clone(), "its address")
 }
 
 fn labels(s: &Service) -> String {
@@ -170,7 +176,7 @@ fn ingress(ctx: &mut Ctx<'_>, index: usize) {
     let o = Obj { kind: Kind::Ingress, index: index as u32 };
     let path = i.metadata.path();
     let status = &i.status.load_balancer.ingress;
-    let address = status.iter().find(|a| public(&a.ip)).map(|a| a.ip.clone());
+    let proven = status.iter().any(|a| public(&a.ip));
     let private = !status.is_empty() && status.iter().all(|a| !a.ip.is_empty() && !public(&a.ip));
     let internal = i.metadata.annotations.get("alb.ingress.kubernetes.io/scheme").is_some_and(|s| s == "internal");
     if private || internal {
@@ -182,7 +188,7 @@ fn ingress(ctx: &mut Ctx<'_>, index: usize) {
     if status.is_empty() && class_known && class.is_none() {
         return;
     }
-    let unknown = address.is_none().then(|| format!("ingress-public:{path}"));
+    let unknown = (!proven).then(|| format!("ingress-public:{path}"));
     let mut targets: Vec<(String, String)> = Vec::new();
     for (r, rule) in i.spec.rules.iter().enumerate() {
         for (p, http) in rule.http.paths.iter().enumerate() {
@@ -200,11 +206,7 @@ fn ingress(ctx: &mut Ctx<'_>, index: usize) {
         for pod in backends(ctx, s) {
             let e = Emit::new("entry-ingress", Fact::Reach(pod)).from(Fact::Internet).maybe(unknown.clone());
             let e = e.because(o, pointer.clone(), name.clone(), "the Ingress routes requests to the Service");
-            let value = address
-                .clone()
-                .or_else(|| status.first().map(|a| a.hostname.clone()))
-                .unwrap_or_else(|| "(none)".into());
-            let e = e.because(o, "/status/loadBalancer/ingress/0", value, "its address");
+            let e = cite_address(e, o, status);
             let e = unless_isolated(ctx, e, pod);
             ctx.emit(e.because(
                 Obj { kind: Kind::Service, index: n },

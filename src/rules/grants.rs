@@ -44,7 +44,7 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
             let technique = if g == "system:authenticated" { "entry-authenticated-binding" } else { "identity-groups" };
             if let Some(o) = object.or_else(|| group_binding(ctx, g)) {
                 let e = Emit::new(technique, group).from(identity).tier(1);
-                ctx.emit(e.because(o, "/metadata/name", subject.selector(), "the identity is a member of the group"));
+                ctx.emit(named(ctx, e, o, "the identity is a member of the group"));
             }
         }
         if let Subject::Group(g) = &subject
@@ -71,7 +71,7 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
         let evidence = evidence.or_else(|| groups.iter().find_map(|g| group_binding(ctx, g)));
         if let Some(o) = evidence {
             let e = Emit::scope(Fact::Class(class)).from(identity).from(Fact::ApiReach);
-            ctx.emit(e.because(o, "/metadata/name", subject.selector(), "requests are authorized as this identity"));
+            ctx.emit(named(ctx, e, o, "requests are authorized as this identity"));
         }
     }
     let ids: Vec<GrantId> = (0..ctx.authz.grants().len() as u32).map(GrantId).collect();
@@ -83,6 +83,15 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
         }
     }
     classes
+}
+
+/// Evidence for an identity: its object, or the subject of a binding that names it.
+fn named(ctx: &Ctx<'_>, e: Emit, o: Obj, why: &'static str) -> Emit {
+    if matches!(o.kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
+        return e.because(o, SUBJECT_POINTER, "", why);
+    }
+    let path = ctx.meta(o).map(crate::model::meta::Meta::path).unwrap_or_default();
+    e.because(o, "/metadata/name", path, why)
 }
 
 fn class_to_grant(ctx: &mut Ctx<'_>, class: Fact, id: GrantId) {

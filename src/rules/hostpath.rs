@@ -4,7 +4,7 @@ use super::container::as_root;
 use super::ctx::{Ctx, Emit};
 use super::fact::{Area, Fact, Key};
 use crate::model::facts::Located;
-use crate::model::kind::Obj;
+use crate::model::kind::{Kind, Obj};
 use crate::model::pod::{Pod, VolumeMount};
 
 /// A directory of the node inside a container.
@@ -13,24 +13,27 @@ struct HostMount<'p> {
     path: String,
     /// Whether the container may write.
     writable: bool,
-    /// JSON pointer of the volume.
-    pointer: String,
+    /// Fields that show it: object, JSON pointer, value.
+    evidence: Vec<(Obj, String, String)>,
     /// The mount.
     mount: &'p VolumeMount,
 }
 
 /// hostPath volumes, and claims bound to a volume of type hostPath or local.
-fn host_mounts<'p>(ctx: &Ctx<'_>, pod: &'p Pod, c: &Located<'p>) -> Vec<HostMount<'p>> {
+fn host_mounts<'p>(ctx: &Ctx<'_>, pod: &'p Pod, o: Obj, c: &Located<'p>) -> Vec<HostMount<'p>> {
     let mut out = Vec::new();
     for m in &c.container.volume_mounts {
         let Some((v, volume)) = pod.spec.volumes.iter().enumerate().find(|(_, v)| v.name == m.name) else { continue };
-        let (base, pointer, read_only) = if let Some(h) = &volume.host_path {
-            (h.path.clone(), format!("/spec/volumes/{v}/hostPath/path"), m.read_only)
+        let (base, evidence, read_only) = if let Some(h) = &volume.host_path {
+            let field = (o, format!("/spec/volumes/{v}/hostPath/path"), h.path.clone());
+            (h.path.clone(), vec![field], m.read_only)
         } else if let Some(claim) = &volume.persistent_volume_claim {
             let key = (pod.metadata.namespace.clone(), claim.claim_name.clone());
-            let Some(path) = ctx.claim_paths.get(&key) else { continue };
+            let Some((index, field, path)) = ctx.claim_paths.get(&key) else { continue };
             let pointer = format!("/spec/volumes/{v}/persistentVolumeClaim/claimName");
-            (path.clone(), pointer, m.read_only || claim.read_only)
+            let volume = Obj { kind: Kind::PersistentVolume, index: *index };
+            let evidence = vec![(o, pointer, claim.claim_name.clone()), (volume, (*field).to_owned(), path.clone())];
+            (path.clone(), evidence, m.read_only || claim.read_only)
         } else {
             continue;
         };
@@ -38,7 +41,7 @@ fn host_mounts<'p>(ctx: &Ctx<'_>, pod: &'p Pod, c: &Located<'p>) -> Vec<HostMoun
         let parts: Vec<&str> = full.split('/').filter(|s| !s.is_empty() && *s != ".").collect();
         // A path that climbs may end anywhere.
         let path = if parts.contains(&"..") { "/".to_owned() } else { format!("/{}", parts.join("/")) };
-        out.push(HostMount { path, writable: !read_only, pointer, mount: m });
+        out.push(HostMount { path, writable: !read_only, evidence, mount: m });
     }
     out
 }
@@ -86,23 +89,13 @@ const EXECUTABLE: [&str; 18] = [
 pub fn emit(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, host: (Fact, Option<u32>)) {
     let (node, number) = host;
     let control_plane = number.is_some_and(|n| super::node::is_control_plane(ctx, n));
-    for HostMount { path, writable: rw, pointer, mount } in host_mounts(ctx, pod, c) {
+    for HostMount { path, writable: rw, evidence, mount } in host_mounts(ctx, pod, o, c) {
+        let cite = |e: Emit, why| evidence.iter().fold(e, |e, (o, p, v)| e.because(*o, p.clone(), v.clone(), why));
         let p = path.as_str();
         let emit =
             |ctx: &mut Ctx<'_>, t: &'static str, f: Fact, tier: u8, why: &'static str, unknown: Option<String>| {
-                as_root(
-                    ctx,
-                    pod,
-                    c,
-                    || {
-                        Emit::new(t, f)
-                            .from(exec)
-                            .tier(tier)
-                            .because(o, pointer.clone(), path.clone(), why)
-                            .maybe(unknown.clone())
-                    },
-                    false,
-                );
+                let build = || cite(Emit::new(t, f).from(exec).tier(tier), why).maybe(unknown.clone());
+                as_root(ctx, pod, c, build, false);
             };
         let below = ["/etc/systemd/", "/etc/cron", "/opt/cni/", "/lib", "/usr/lib/systemd/"];
         if rw && (covers(p, &EXECUTABLE) || below.iter().any(|b| p.starts_with(b))) {
@@ -136,11 +129,8 @@ pub fn emit(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, h
             if rw && covers(p, &["/var/log", "/var/log/pods"]) {
                 let why = "a symbolic link among the logs makes the kubelet read any file";
                 let build = || {
-                    Emit::new("hp-var-log-symlink", Fact::HostFs(n, Area::Root))
-                        .from(exec)
-                        .from(Fact::LogsOn(n))
-                        .tier(2)
-                        .because(o, pointer.clone(), path.clone(), why)
+                    let e = Emit::new("hp-var-log-symlink", Fact::HostFs(n, Area::Root)).from(exec);
+                    cite(e.from(Fact::LogsOn(n)).tier(2), why)
                 };
                 as_root(ctx, pod, c, build, false);
             }

@@ -88,6 +88,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         }
         identity_rights(ctx, &authorizer, o, &name, user, i);
         if let Some(pod) = api_server_pod(ctx, i) {
+            let server = ctx.meta(pod).map(|m| m.name.clone()).unwrap_or_default();
             for k in [Key::Ca, Key::ServiceAccount] {
                 let e = Emit::new("node-controlplane-loot", Fact::ControlKey(k)).from(node);
                 ctx.emit(e.because(
@@ -108,11 +109,16 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             ));
             let ca =
                 Emit::new("key-cluster-ca", Fact::ClusterAdmin).from(Fact::ControlKey(Key::Ca)).from(Fact::ApiReach);
-            ctx.emit(ca.because(pod, "/metadata/name", "ca.key", "the cluster's CA signs system:masters"));
+            ctx.emit(ca.because(pod, "/metadata/name", server.clone(), "the cluster's CA signs system:masters"));
             let sa = Emit::new("key-sa-signing", Fact::AllSa).from(Fact::ControlKey(Key::ServiceAccount));
-            ctx.emit(sa.because(pod, "/metadata/name", "sa.key", "the key signs tokens of every account"));
+            ctx.emit(sa.because(pod, "/metadata/name", server.clone(), "the key signs tokens of every account"));
             let etcd = Emit::new("etcd-to-all", Fact::ClusterAdmin).from(Fact::Etcd);
-            ctx.emit(etcd.because(pod, "/metadata/name", "etcd", "etcd holds every object, RBAC and Secrets included"));
+            ctx.emit(etcd.because(
+                pod,
+                "/metadata/name",
+                server.clone(),
+                "etcd holds every object, RBAC and Secrets included",
+            ));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod collector;
+mod evidence;
 mod fixtures;
 mod input;
 mod negatives;

@@ -82,6 +82,16 @@ fn cloned(dir: &std::path::Path, copies: usize) -> kpath::model::Cluster {
 }
 
 #[test]
+fn realcluster_evidence_says_what_the_objects_say() {
+    let Some(root) = shared() else { return };
+    let dir = unpack(&root);
+    let mut wrong = Vec::new();
+    let n = crate::evidence::check("dump", &cloned(dir.path(), 1), &mut wrong);
+    println!("realcluster: {n} pieces of evidence");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(30)].join("\n"));
+}
+
+#[test]
 fn realcluster_graph_grows_with_the_cluster_and_not_faster() {
     let Some(root) = shared() else { return };
     let dir = unpack(&root);
