@@ -1,9 +1,9 @@
 //! Which admission webhooks and policies would see a request, and might refuse it.
 
 use crate::model::Cluster;
+use crate::model::admission::{Webhook, WebhookRule};
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Labels;
-use crate::model::objects::{Webhook, WebhookRule};
 
 /// A request as admission sees it.
 #[derive(Debug, Clone, Copy)]

@@ -137,17 +137,7 @@ impl Cluster {
 
     /// The controllers of one kind; empty for kinds without a pod template.
     pub fn workloads_of(&self, kind: Kind) -> &[Workload] {
-        let o = &self.objects;
-        match kind {
-            Kind::Deployment => &o.deployments,
-            Kind::DaemonSet => &o.daemon_sets,
-            Kind::StatefulSet => &o.stateful_sets,
-            Kind::ReplicaSet => &o.replica_sets,
-            Kind::ReplicationController => &o.replication_controllers,
-            Kind::Job => &o.jobs,
-            Kind::CronJob => &o.cron_jobs,
-            _ => &[],
-        }
+        self.objects.workloads(kind)
     }
 
     /// Namespaces by name: those that were read, and those that objects name.

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::admission::{AdmissionPolicy, AdmissionPolicyBinding, WebhookConfiguration};
 use super::meta::{Meta, keep_annotation};
 use super::network::*;
 use super::objects::*;
@@ -176,6 +177,22 @@ kinds! {
     VolumeAttachment "storage.k8s.io" "v1" "volumeattachments" false Refines false volume_attachments VolumeAttachment;
     ResourceSlice "resource.k8s.io" "v1" "resourceslices" false Refines true resource_slices ResourceSlice;
     ResourceClaim "resource.k8s.io" "v1" "resourceclaims" true Refines true resource_claims MetaOnly;
+}
+
+impl Objects {
+    /// The controllers of one kind; empty for kinds without a pod template.
+    pub fn workloads(&self, kind: Kind) -> &[Workload] {
+        match kind {
+            Kind::Deployment => &self.deployments,
+            Kind::DaemonSet => &self.daemon_sets,
+            Kind::StatefulSet => &self.stateful_sets,
+            Kind::ReplicaSet => &self.replica_sets,
+            Kind::ReplicationController => &self.replication_controllers,
+            Kind::Job => &self.jobs,
+            Kind::CronJob => &self.cron_jobs,
+            _ => &[],
+        }
+    }
 }
 
 impl Kind {

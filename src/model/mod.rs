@@ -1,5 +1,6 @@
 //! Typed facts about the cluster. API types stop before this module; nothing here knows graphs or output.
 
+pub mod admission;
 pub mod cluster;
 pub mod facts;
 pub mod kind;

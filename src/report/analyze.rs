@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::answer::{self, Missing, Question, Verdict};
+use super::choke::choke_points;
 use super::name;
+use super::platform::{is_platform, short_kind};
 use super::step::{self, Step};
 use crate::graph::FactId;
 use crate::model::Cluster;
 use crate::query::selector::Selection;
 use crate::rules::Attack;
-use crate::rules::ctx::unpack;
 use crate::rules::fact::Fact;
+use crate::search::Lane;
 use crate::search::closure::{Condensed, LANES};
 use crate::search::proof::{Prover, Ranking};
-use crate::search::{Lane, Settings};
 
 /// How bad a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -71,66 +72,15 @@ pub struct Analysis {
     pub choke_points: Vec<(String, usize)>,
 }
 
-/// Workloads that need node access to do their work.
-const PLATFORM: [&str; 40] = [
-    "kube-proxy",
-    "calico-node",
-    "calico-typha",
-    "calico-kube-controllers",
-    "aws-node",
-    "cilium",
-    "antrea-agent",
-    "antrea-controller",
-    "weave-net",
-    "kube-flannel",
-    "canal",
-    "kindnet",
-    "ovnkube",
-    "multus",
-    "ebs-csi",
-    "efs-csi",
-    "csi-",
-    "longhorn",
-    "rook-ceph",
-    "nvidia-device-plugin",
-    "device-plugin",
-    "node-local-dns",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "etcd",
-    "istio-cni",
-    "linkerd-cni",
-    "node-problem-detector",
-    "speaker",
-    "local-path-provisioner",
-    "kube-router",
-    "azure-cni",
-    "gke-",
-    "secrets-store-csi",
-    "tigera",
-    "engine-image",
-    "instance-manager",
-    "node-exporter",
-    "snapshot-controller",
-];
-
-fn is_platform(name: &str, namespace: &str) -> bool {
-    PLATFORM
-        .iter()
-        .any(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
-        || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
-}
-
 /// Target, severity, and the steps after the first as (technique, fact).
 type RowKey = (String, String, Vec<(String, String)>);
 /// One way out of a container: technique, conclusion, unknowns, assumptions, other premises.
 type WayOut = (u16, FactId, Vec<u32>, Vec<u32>, Vec<FactId>);
 
-struct Source {
-    pods: Vec<u32>,
-    starts: Vec<FactId>,
-    internet: bool,
+pub(super) struct Source {
+    pub(super) pods: Vec<u32>,
+    pub(super) starts: Vec<FactId>,
+    pub(super) internet: bool,
     own: BTreeSet<FactId>,
 }
 
@@ -414,19 +364,6 @@ fn add_row(
     row.targets.extend(targets.iter().filter_map(|t| attack.fact(*t)).map(|f| name::selector(attack, cluster, f)));
 }
 
-fn short_kind(kind: &str) -> &str {
-    match kind {
-        "Deployment" => "deploy",
-        "DaemonSet" => "ds",
-        "StatefulSet" => "sts",
-        "Job" => "job",
-        "CronJob" => "cronjob",
-        "ReplicaSet" => "rs",
-        "Pod" => "pod",
-        other => other,
-    }
-}
-
 fn shift(s: Severity, up: bool) -> Severity {
     match (s, up) {
         (Severity::Critical | Severity::High, true) => Severity::Critical,
@@ -455,69 +392,4 @@ fn internet_workloads(attack: &Attack, cluster: &Cluster, mask: &[bool]) -> usiz
         }
     }
     owners.len()
-}
-
-/// Objects whose removal takes cluster-admin from most pods, measured by closing the graph without them.
-fn choke_points(
-    attack: &Attack,
-    cluster: &Cluster,
-    settings: &Settings,
-    sources: &[&Source],
-    rows: &[Row],
-    admin: Option<FactId>,
-) -> Vec<(String, usize)> {
-    let Some(admin) = admin else { return Vec::new() };
-    let mut cited: BTreeMap<u64, usize> = BTreeMap::new();
-    for r in rows.iter().filter(|r| r.answer == Verdict::Yes && r.to == "cluster-admin") {
-        let objects: BTreeSet<u64> = r
-            .steps
-            .iter()
-            .flat_map(|s| &s.instances)
-            .filter_map(|i| attack.graph.instances.get(*i as usize))
-            .flat_map(|x| x.evidence.iter().map(|e| e.object.0))
-            .filter(|o| {
-                unpack(crate::graph::Object(*o)).is_some_and(|o| {
-                    matches!(o.kind, crate::model::Kind::ClusterRoleBinding | crate::model::Kind::RoleBinding)
-                })
-            })
-            .collect();
-        for o in objects {
-            *cited.entry(o).or_default() += r.count;
-        }
-    }
-    let mut candidates: Vec<(usize, u64)> = cited.into_iter().map(|(o, n)| (n, o)).collect();
-    candidates.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    candidates.truncate(if sources.len() > 2000 { 3 } else { 8 });
-    let base = settings.mask(&attack.graph, Lane::Must);
-    let count = |mask: &[bool]| -> usize {
-        let condensed = Condensed::new(&attack.graph, mask);
-        sources
-            .chunks(LANES)
-            .map(|chunk| {
-                let lanes = condensed.close(&chunk.iter().map(|s| s.starts.clone()).collect::<Vec<_>>());
-                chunk
-                    .iter()
-                    .enumerate()
-                    .filter(|(l, _)| lanes.holds(admin, *l))
-                    .map(|(_, s)| s.pods.len().max(usize::from(s.internet)))
-                    .sum::<usize>()
-            })
-            .sum()
-    };
-    let before = count(&base);
-    let mut out: Vec<(String, usize)> = candidates
-        .into_iter()
-        .map(|(_, o)| {
-            let mask: Vec<bool> = base
-                .iter()
-                .zip(&attack.graph.instances)
-                .map(|(m, x)| *m && !x.evidence.iter().any(|e| e.object.0 == o))
-                .collect();
-            (name::object(cluster, crate::graph::Object(o)).short(), before.saturating_sub(count(&mask)))
-        })
-        .filter(|(_, n)| *n > 0)
-        .collect();
-    out.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    out.truncate(3);
-    out
 }

@@ -61,7 +61,9 @@ impl Question {
         for (i, u) in attack.graph.unknowns.values().iter().enumerate() {
             // With the assumption on, its unknown twin needs no mention.
             let settled = u.starts_with("image-runs-as-root:") && self.assumptions.contains(IMAGES_RUN_AS_ROOT);
-            match self.given_of(u) {
+            // An instance needs its unknowns to be true; of a confinement it needs the opposite.
+            let given = self.given_of(u).map(|v| v != u.starts_with("lsm-confines:"));
+            match given {
                 Some(true) => s.given_yes.push(i as u32),
                 Some(false) => s.given_no.push(i as u32),
                 None if settled => s.given_no.push(i as u32),
@@ -252,7 +254,7 @@ pub fn missing(id: &str) -> Missing {
         "netpol-allows" => format!("whether network policy {arg} lets the pod reach the API server"),
         "image-setuid" => format!("whether image {arg} has a usable set-uid program"),
         "image-runs-as-root" => format!("whether image {arg} runs as root"),
-        "lsm-confines-not" => format!("whether AppArmor or SELinux is off on {arg}"),
+        "lsm-confines" => format!("whether AppArmor or SELinux confines the container on {arg}"),
         "secret-name-known" => format!("whether the attacker knows the name of secret {arg}"),
         "load-balancer-public" => format!("whether the address of Service {arg} is public"),
         "ingress-public" => format!("whether the address of Ingress {arg} is public"),

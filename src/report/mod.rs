@@ -2,7 +2,9 @@
 
 pub mod analyze;
 pub mod answer;
+mod choke;
 pub mod name;
+mod platform;
 pub mod step;
 
 pub use answer::{Answer, Question, Verdict};

@@ -286,7 +286,7 @@ fn escapes(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, ho
     let node_name = if pod.spec.node_name.is_empty() { pod.metadata.path() } else { pod.spec.node_name.clone() };
     let caps = format!("{}/securityContext/capabilities/add", c.pointer());
     let cap_value = sc.capabilities.as_ref().map(|k| k.add.join(",")).unwrap_or_default();
-    let lsm = || (!lsm_off(pod, c)).then(|| format!("lsm-confines-not:{node_name}"));
+    let lsm = || (!lsm_off(pod, c)).then(|| format!("lsm-confines:{node_name}"));
     let at = |e: Emit| {
         if pod.spec.node_name.is_empty() {
             e

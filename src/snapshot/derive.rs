@@ -126,7 +126,7 @@ fn default_accounts(snapshot: &mut Snapshot) {
         snapshot.objects.namespaces.iter().map(|n| n.metadata.name.clone()).collect();
     namespaces.extend(snapshot.objects.pods.iter().map(|p| p.metadata.namespace.clone()));
     for kind in WORKLOADS {
-        namespaces.extend(workloads(snapshot, kind).iter().map(|w| w.metadata.namespace.clone()));
+        namespaces.extend(snapshot.objects.workloads(kind).iter().map(|w| w.metadata.namespace.clone()));
     }
     for namespace in namespaces {
         let list = &mut snapshot.objects.service_accounts;
@@ -149,20 +149,6 @@ fn is_manifest_set(snapshot: &Snapshot) -> bool {
             || snapshot.objects.pods.iter().all(|p| p.status.phase.is_empty()))
 }
 
-fn workloads(snapshot: &Snapshot, kind: Kind) -> &[Workload] {
-    let o = &snapshot.objects;
-    match kind {
-        Kind::Deployment => &o.deployments,
-        Kind::DaemonSet => &o.daemon_sets,
-        Kind::StatefulSet => &o.stateful_sets,
-        Kind::ReplicaSet => &o.replica_sets,
-        Kind::ReplicationController => &o.replication_controllers,
-        Kind::Job => &o.jobs,
-        Kind::CronJob => &o.cron_jobs,
-        _ => &[],
-    }
-}
-
 /// Pods of controllers that own no pod in the input and want at least one.
 fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
     // Names of objects that own something: a Deployment that owns a ReplicaSet leaves the pods to it.
@@ -174,13 +160,13 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
     };
     snapshot.objects.pods.iter().for_each(|p| note(&p.metadata));
     for kind in WORKLOADS {
-        workloads(snapshot, kind).iter().for_each(|w| note(&w.metadata));
+        snapshot.objects.workloads(kind).iter().for_each(|w| note(&w.metadata));
     }
     let mut taken: BTreeSet<(String, String)> =
         snapshot.objects.pods.iter().map(|p| (p.metadata.namespace.clone(), p.metadata.name.clone())).collect();
     let mut out = Vec::new();
     for kind in WORKLOADS {
-        for w in workloads(snapshot, kind) {
+        for w in snapshot.objects.workloads(kind) {
             let info = kind.info();
             let key = (w.metadata.namespace.clone(), info.kind.to_owned(), w.metadata.name.clone());
             if owners.contains(&key) || w.spec.wants_none() || w.spec.suspend == Some(true) {
@@ -228,11 +214,11 @@ fn selected_pod(snapshot: &Snapshot, w: &Workload, no_labels: bool) -> bool {
     if no_labels || service_account::selects_everything(&selector) {
         return false;
     }
-    snapshot.objects.pods.iter().any(|p| {
-        p.metadata.namespace == w.metadata.namespace
-            && p.metadata.owner_references.is_empty()
-            && !p.metadata.labels.is_empty()
-            && selector.matches(&p.metadata.labels)
+    let pods = &snapshot.objects.pods;
+    let start = pods.partition_point(|p| p.metadata.namespace < w.metadata.namespace);
+    let mut own = pods.iter().skip(start).take_while(|p| p.metadata.namespace == w.metadata.namespace);
+    own.any(|p| {
+        p.metadata.owner_references.is_empty() && !p.metadata.labels.is_empty() && selector.matches(&p.metadata.labels)
     })
 }
 

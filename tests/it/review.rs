@@ -380,3 +380,20 @@ fn the_check_command_names_the_subresource() {
         "kubectl auth can-i create pods --subresource=exec -n prod --as=system:serviceaccount:prod:app"
     );
 }
+
+#[test]
+fn a_settled_confinement_closes_the_path_and_its_absence_opens_it() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: prod}\nspec: {nodeName: w1, automountServiceAccountToken: false, containers: [{name: c, image: i, securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}}}]}\n";
+    let cluster = snapshot(pod).into_cluster(&ClusterOptions { complete: true, version: None });
+    let attack = rules::build(&cluster);
+    let pick = |s: &str| selector::resolve(&attack, &cluster, s, false).unwrap();
+    let with = |given: &[(String, bool)]| {
+        let q = Question { given: given.to_vec(), ..Question::new() };
+        answer::ask(&attack, &cluster, &q, &pick("pod/prod/x"), &pick("node/w1"), 1)
+    };
+    let open = with(&[]);
+    assert_eq!(open.answer, Verdict::Unknown);
+    assert_eq!(open.unknown_because.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["lsm-confines:w1"]);
+    assert_eq!(with(&[("lsm-confines:*".into(), false)]).answer, Verdict::Yes);
+    assert_eq!(with(&[("lsm-confines:w1".into(), true)]).answer, Verdict::No);
+}
