@@ -115,6 +115,18 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::PrivilegedEphemeral(n) => format!("adds privileged ephemeral containers in {}", ns(n)),
         Fact::OnKernel(p, _) => format!("shares the kernel below pod/{}", pod(cluster, p)),
         Fact::LogsOn(n) => format!("reads logs of a pod on node/{}", node(n)),
+        Fact::Attract(_) => "holds a node that pods return to".into(),
+        Fact::Drawn(n, _) => format!("draws pods of {} to a node it holds", ns(n)),
+        Fact::Evictable(p) => format!("removes pod/{}", pod(cluster, p)),
+        Fact::Elsewhere(s, a) => format!(
+            "acts as {} where audience {} is accepted",
+            subject(s),
+            attack.audiences.get(a).cloned().unwrap_or_default()
+        ),
+        Fact::PassesOn(g) => {
+            let o = attack.grants.get(g as usize).and_then(|o| cluster.meta(*o));
+            format!("gives the rights of binding {} to others", o.map(|m| m.path()).unwrap_or_default())
+        }
         Fact::UnknownNode => "is root on a node".into(),
         Fact::AnySa(n) => format!("acts as every account in {}", ns(n)),
         Fact::AllSa => "acts as every service account".into(),

@@ -68,6 +68,7 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
             binding::create_named(ctx, k, class);
             binding::join(ctx, k, class);
         }
+        pass_on(ctx, k, class);
         let named = class
             .all
             .iter()
@@ -85,6 +86,23 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
         }
     }
     two_identities(ctx);
+}
+
+/// Who holds a role and may create bindings in its scope gives the role to others; the holder wins nothing by it. The
+/// role that holds the right to create bindings passes with any of them and is no news.
+fn pass_on(ctx: &mut Ctx<'_>, k: u32, class: &Class) {
+    for id in class.all.clone() {
+        let Some(g) = ctx.authz.grant(id).copied().filter(|_| !ctx.authz.is_hypothetical(id)) else { continue };
+        let resource = if g.namespace().is_empty() { "clusterrolebindings" } else { "rolebindings" };
+        let Some((role, _)) = g.role.filter(|(_, r)| !r.rules.iter().all(rows::inert)) else { continue };
+        let Some(create) = find(ctx, class, &["create"], RBAC, resource, "", g.namespace()) else { continue };
+        let same = ctx.authz.grant(create.0.grant).and_then(|c| c.role).is_some_and(|(o, _)| o == role);
+        if !same {
+            let bound =
+                (g.object, "/roleRef/name", g.binding.role_ref.name.clone(), "the identity holds this role itself");
+            conclude(ctx, k, "binding-hold-all", Fact::PassesOn(id.0), 3, &[create], &[bound]);
+        }
+    }
 }
 
 /// Emits a conclusion from the rights found: from the binding when one is enough, else from the class.

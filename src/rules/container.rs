@@ -126,6 +126,12 @@ fn tokens(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact) {
                         .from(token)
                         .unless_known(format!("api-audience:{}", t.audience));
                     ctx.emit(e.because(o, p, t.audience.clone(), "the API server may accept this audience"));
+                } else {
+                    // Who trusts the issuer for this audience is no data of this cluster.
+                    let e = Emit::new("sa-group-federation", Fact::Elsewhere(subject, audience))
+                        .from(token)
+                        .unless_known(format!("relying-party-trusts:{}", t.audience));
+                    ctx.emit(e.because(o, p, t.audience.clone(), "the audience is not the API server's"));
                 }
             }
         }

@@ -95,6 +95,10 @@ pub enum Right {
     AddEphemeral,
     /// nodes/proxy (cluster).
     NodesProxy,
+    /// nodes/log (cluster).
+    NodesLog,
+    /// Patch or update nodes (cluster).
+    PatchNodes,
 }
 
 /// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
@@ -168,6 +172,16 @@ pub enum Fact {
     NodeOf(u32),
     /// Root on a node.
     Node(u32),
+    /// Holds a node that meets a demand of pods; `u32::MAX` is met by every node.
+    Attract(u32),
+    /// Pods of a namespace with a demand can be removed and drawn to a node that is held.
+    Drawn(u32, u32),
+    /// Can remove a pod.
+    Evictable(u32),
+    /// Acts as a subject elsewhere, where its token is accepted: subject and audience number.
+    Elsewhere(u32, u32),
+    /// Can give the rights of a binding to others.
+    PassesOn(u32),
     /// Reads host files.
     HostFs(u32, Area),
     /// Reads or writes etcd.
@@ -218,6 +232,10 @@ impl Fact {
                 | Fact::OnKernel(..)
                 | Fact::LogsOn(_)
                 | Fact::UnknownNode
+                | Fact::Attract(_)
+                | Fact::Drawn(..)
+                | Fact::Evictable(_)
+                | Fact::PassesOn(_)
                 | Fact::AllSa
                 | Fact::AnySecret(_)
                 | Fact::AllSecrets

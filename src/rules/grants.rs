@@ -248,6 +248,11 @@ fn conclude(
                     }
                 }
             }
+            Names::Some(list) if right == Right::EvictPods => {
+                for n in list {
+                    each(ctx, Kind::Pod, n, scope, |ctx, i, o| put(ctx, Fact::Evictable(i), Some(o)));
+                }
+            }
             Names::Some(_) => {}
         }
         return;

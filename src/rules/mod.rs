@@ -1,5 +1,6 @@
 //! Techniques: each asks the engines and emits rule instances.
 
+pub mod attract;
 pub mod binding;
 pub mod combos;
 pub mod container;
@@ -63,6 +64,7 @@ pub fn build(cluster: &Cluster) -> Attack {
     container::emit(&mut ctx);
     node::emit(&mut ctx);
     entry::emit(&mut ctx);
+    attract::emit(&mut ctx);
     // Every object that a question may name has a fact, whether or not a rule mentions it.
     for i in 0..cluster.objects.pods.len() as u32 {
         ctx.fact(Fact::Pod(i));

@@ -86,6 +86,14 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             let o = Obj { kind: Kind::Pod, index: p };
             ctx.emit(e.because(o, "/spec/nodeName", name.clone(), "the pod runs on the node"));
         }
+        // The log handler of the kubelet, through the API server or at its own port.
+        let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::Right(Right::NodesProxy, EVERYWHERE));
+        let direct = Emit::scope(Fact::LogsOn(i))
+            .from(Fact::Right(Right::NodesLog, EVERYWHERE))
+            .unless_known("kubelet-reachable");
+        for e in [proxied, direct] {
+            ctx.emit(e.because(o, "/metadata/name", name.clone(), "the kubelet serves /var/log of the node"));
+        }
         identity_rights(ctx, &authorizer, o, &name, user, i);
         if let Some(pod) = api_server_pod(ctx, i) {
             let server = ctx.meta(pod).map(|m| m.name.clone()).unwrap_or_default();

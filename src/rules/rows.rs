@@ -423,6 +423,20 @@ pub const SINGLE: &[Row] = &[
         1,
         "the kubelet accepts this right for exec",
     ),
+    row(
+        HOLDS,
+        &[cluster(&["get"], "", "nodes", "log")],
+        Target::Right(Right::NodesLog),
+        1,
+        "the kubelet accepts this right for its log directory",
+    ),
+    row(
+        HOLDS,
+        &[cluster(CHANGE, "", "nodes", "")],
+        Target::Right(Right::PatchNodes),
+        1,
+        "the rule allows tainting nodes, which removes pods",
+    ),
 ];
 
 /// A rule in one line, `get,list secrets [db]`.

@@ -5,6 +5,7 @@ use super::fact::{EVERYWHERE, Fact, Right, Subject};
 use crate::admission::psa::{self, Level};
 use crate::admission::service_account::secret_references;
 use crate::admission::webhook::{Guard, Request, guards};
+use crate::authz::rbac::{Attributes, rule_allows};
 use crate::model::Version;
 use crate::model::kind::{Kind, Obj};
 use crate::model::objects::TOKEN_SECRET;
@@ -93,8 +94,14 @@ fn accounts(ctx: &mut Ctx<'_>) {
     for (i, a) in ctx.cluster.objects.service_accounts.iter().enumerate() {
         let o = Obj { kind: Kind::ServiceAccount, index: i as u32 };
         let f = ctx.account(&a.metadata.namespace, &a.metadata.name);
-        if let Some(ns) = ctx.ns(&a.metadata.namespace) {
-            member(ctx, Fact::AnySa(ns), f, o, "the account is in the scope");
+        let Some(ns) = ctx.ns(&a.metadata.namespace) else { continue };
+        match (a.metadata.namespace == "kube-system").then(|| unlimited(ctx, &a.metadata.name)).flatten() {
+            Some((role, j, text)) => {
+                let e = Emit::new("ns-admin-kube-system", f).from(Fact::AnySa(ns));
+                let e = e.because(o, "/metadata/name", a.metadata.path(), "the account is in kube-system");
+                ctx.emit(e.because(role, format!("/rules/{j}"), text, "its role leads to cluster-admin"));
+            }
+            None => member(ctx, Fact::AnySa(ns), f, o, "the account is in the scope"),
         }
     }
     // Subjects of bindings that name an account which does not exist: creating it claims the binding.
@@ -138,6 +145,27 @@ fn accounts(ctx: &mut Ctx<'_>) {
             "the binding names an account that does not exist",
         ));
     }
+}
+
+/// The rule by which an account of kube-system is as good as cluster-admin: everything, or escalation of ClusterRoles.
+fn unlimited(ctx: &Ctx<'_>, account: &str) -> Option<(Obj, usize, String)> {
+    let user = crate::authz::rbac::service_account_user("kube-system", account);
+    ctx.authz.user_grants(&user).iter().find_map(|(id, _)| {
+        let g = ctx.authz.grant(*id).filter(|g| g.namespace().is_empty())?;
+        let (object, role) = g.role?;
+        let j = role.rules.iter().position(|r| {
+            let escalates = Attributes::Resource {
+                verb: "escalate",
+                group: super::combos::RBAC,
+                resource: "clusterroles",
+                subresource: "",
+                name: "",
+                namespace: "",
+            };
+            super::combos::is_everything(r) || rule_allows(r, escalates)
+        })?;
+        Some((object, j, role.rules.get(j).map(super::rows::describe).unwrap_or_default()))
+    })
 }
 
 fn pods(ctx: &mut Ctx<'_>) {
