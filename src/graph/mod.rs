@@ -2,7 +2,8 @@
 
 use std::hash::Hash;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use indexmap::{Equivalent, IndexSet};
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
 /// A fact by number.
@@ -20,41 +21,37 @@ pub struct Text(pub u32);
 /// Numbers values in order of first use.
 #[derive(Debug, Clone)]
 pub struct Interner<T> {
-    index: FxHashMap<T, u32>,
-    values: Vec<T>,
+    values: IndexSet<T, FxBuildHasher>,
 }
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Interner { index: FxHashMap::default(), values: Vec::new() }
+        Interner { values: IndexSet::default() }
     }
 }
 
-impl<T: Clone + Eq + Hash> Interner<T> {
+impl<T: Eq + Hash> Interner<T> {
     /// The number of a value, new if needed.
-    pub fn id(&mut self, value: &T) -> u32 {
-        if let Some(id) = self.index.get(value) {
-            return *id;
+    pub fn id<Q: ?Sized + Hash + Equivalent<T> + ToOwned<Owned = T>>(&mut self, value: &Q) -> u32 {
+        match self.values.get_index_of(value) {
+            Some(i) => i as u32,
+            None => self.values.insert_full(value.to_owned()).0 as u32,
         }
-        let id = self.values.len() as u32;
-        self.index.insert(value.clone(), id);
-        self.values.push(value.clone());
-        id
     }
 
     /// The number of a value that was seen before.
-    pub fn find(&self, value: &T) -> Option<u32> {
-        self.index.get(value).copied()
+    pub fn find<Q: ?Sized + Hash + Equivalent<T>>(&self, value: &Q) -> Option<u32> {
+        self.values.get_index_of(value).map(|i| i as u32)
     }
 
     /// The value of a number.
     pub fn get(&self, id: u32) -> Option<&T> {
-        self.values.get(id as usize)
+        self.values.get_index(id as usize)
     }
 
     /// All values in order.
-    pub fn values(&self) -> &[T] {
-        &self.values
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.values.iter()
     }
 }
 
@@ -103,19 +100,63 @@ pub struct Graph {
     pub unknowns: Interner<String>,
     /// Names of assumptions.
     pub assumptions: Interner<String>,
-    by_premise: Vec<Vec<u32>>,
-    by_conclusion: Vec<Vec<u32>>,
+    by_premise: Index,
+    by_conclusion: Index,
+}
+
+/// Lists of instance numbers by fact, one behind the other.
+#[derive(Debug, Default)]
+struct Index {
+    ends: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl Index {
+    /// Sorts pairs of fact and instance by fact; instances stay in their order.
+    fn new(facts: usize, pairs: impl Iterator<Item = (FactId, u32)> + Clone) -> Self {
+        let mut ends = vec![0u32; facts + 1];
+        let mut total = 0;
+        for (f, _) in pairs.clone() {
+            if let Some(n) = ends.get_mut(f.0 as usize + 1) {
+                *n += 1;
+                total += 1;
+            }
+        }
+        let mut sum = 0;
+        for n in &mut ends {
+            sum += *n;
+            *n = sum;
+        }
+        let mut list = vec![0u32; total];
+        let mut next = ends.clone();
+        for (f, i) in pairs {
+            if let Some(n) = next.get_mut(f.0 as usize)
+                && let Some(slot) = list.get_mut(*n as usize)
+            {
+                *slot = i;
+                *n += 1;
+            }
+        }
+        Index { ends, list }
+    }
+
+    fn of(&self, fact: FactId) -> &[u32] {
+        match (self.ends.get(fact.0 as usize), self.ends.get(fact.0 as usize + 1)) {
+            (Some(a), Some(b)) => self.list.get(*a as usize..*b as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
 }
 
 impl Graph {
     /// Instances that have the fact among their premises.
     pub fn using(&self, fact: FactId) -> &[u32] {
-        self.by_premise.get(fact.0 as usize).map_or(&[], Vec::as_slice)
+        self.by_premise.of(fact)
     }
 
     /// Instances that conclude the fact.
     pub fn concluding(&self, fact: FactId) -> &[u32] {
-        self.by_conclusion.get(fact.0 as usize).map_or(&[], Vec::as_slice)
+        self.by_conclusion.of(fact)
     }
 
     /// The string of a number.
@@ -129,40 +170,31 @@ impl Graph {
 pub struct Builder {
     /// The graph under construction.
     pub graph: Graph,
-    seen: FxHashSet<Instance>,
+    instances: IndexSet<Instance, FxBuildHasher>,
 }
 
 impl Builder {
     /// Numbers a string.
     pub fn text(&mut self, text: &str) -> Text {
-        Text(self.graph.texts.id(&text.to_owned()))
+        Text(self.graph.texts.id(text))
     }
 
     /// Adds an instance unless it is there already or concludes one of its own premises.
     pub fn add(&mut self, instance: Instance) {
         debug_assert!(!instance.evidence.is_empty(), "an instance without evidence");
-        if instance.premises.contains(&instance.conclusion) || !self.seen.insert(instance.clone()) {
-            return;
+        if !instance.premises.contains(&instance.conclusion) {
+            self.instances.insert(instance);
         }
-        self.graph.instances.push(instance);
     }
 
     /// Ends the construction; `facts` is the number of facts that were numbered.
-    pub fn finish(mut self, facts: usize) -> Graph {
-        let g = &mut self.graph;
+    pub fn finish(self, facts: usize) -> Graph {
+        let Builder { graph: mut g, instances } = self;
         g.facts = facts;
-        g.by_premise = vec![Vec::new(); facts];
-        g.by_conclusion = vec![Vec::new(); facts];
-        for (i, instance) in g.instances.iter().enumerate() {
-            for p in &instance.premises {
-                if let Some(list) = g.by_premise.get_mut(p.0 as usize) {
-                    list.push(i as u32);
-                }
-            }
-            if let Some(list) = g.by_conclusion.get_mut(instance.conclusion.0 as usize) {
-                list.push(i as u32);
-            }
-        }
-        self.graph
+        g.instances = instances.into_iter().collect();
+        let numbered = || g.instances.iter().zip(0u32..);
+        g.by_premise = Index::new(facts, numbered().flat_map(|(x, i)| x.premises.iter().map(move |p| (*p, i))));
+        g.by_conclusion = Index::new(facts, numbered().map(|(x, i)| (x.conclusion, i)));
+        g
     }
 }

@@ -222,7 +222,7 @@ fn term_selection(
                 s.facts.extend(attack.id(Fact::Node(i)));
             })?;
             if path == "*" {
-                for (i, f) in attack.facts.values().iter().enumerate() {
+                for (i, f) in attack.facts.values().enumerate() {
                     if matches!(f, Fact::NodeOf(_) | Fact::AnyNode) {
                         s.facts.insert(FactId(i as u32));
                     }

@@ -15,8 +15,9 @@ use crate::query::selector::Selection;
 use crate::rules::Attack;
 use crate::rules::fact::Fact;
 use crate::search::Lane;
-use crate::search::closure::{Condensed, LANES};
-use crate::search::proof::{Prover, Ranking};
+use crate::search::closure::Local;
+use crate::search::lanes::{Condensed, LANES};
+use crate::search::proof::{Proof, Prover, Ranking};
 
 /// How bad a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,9 +89,19 @@ pub(super) struct Source {
 pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Analysis {
     let settings = question.settings(attack);
     let to = &answer::targets(attack, cluster, to);
-    let sources = classes(attack, cluster, from);
     let mut rows: BTreeMap<RowKey, Row> = BTreeMap::new();
-    let masks = [settings.mask(&attack.graph, Lane::Must), settings.mask(&attack.graph, Lane::May)];
+    let mut reached: BTreeMap<RowKey, BTreeSet<FactId>> = BTreeMap::new();
+    let admin = to.facts.iter().copied().find(|f| attack.fact(*f) == Some(Fact::ClusterAdmin));
+    // Who reaches cluster-admin has no other row: what follows from it need not be walked.
+    let masks = [Lane::Must, Lane::May].map(|lane| {
+        let mut mask = settings.mask(&attack.graph, lane);
+        for i in admin.iter().flat_map(|a| attack.graph.using(*a)) {
+            if let Some(m) = mask.get_mut(*i as usize) {
+                *m = false;
+            }
+        }
+        mask
+    });
     let condensed = [Condensed::new(&attack.graph, &masks[0]), Condensed::new(&attack.graph, &masks[1])];
     let mut analysis = Analysis {
         paths: Vec::new(),
@@ -101,7 +112,10 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     };
     let ranking = if question.shortest { Ranking::Hops } else { Ranking::Cost };
     let mut prover = Prover::new(&attack.graph, &settings, ranking);
-    let admin = to.facts.iter().copied().find(|f| attack.fact(*f) == Some(Fact::ClusterAdmin));
+    let sources = classes(attack, cluster, from);
+    analysis.pods = sources.iter().map(|s| s.pods.len()).sum();
+    let sources = loud(attack, &masks[1], sources, to);
+    let mut marks = vec![usize::MAX; attack.graph.facts];
     // Sources that reach cluster-admin for sure: only these can lose it when something is removed.
     let mut admins: Vec<&Source> = Vec::new();
     for chunk in sources.chunks(LANES) {
@@ -118,7 +132,6 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
             }
         }
         for (lane, source) in chunk.iter().enumerate() {
-            analysis.pods += source.pods.len();
             let namespaces: BTreeSet<&str> = source
                 .pods
                 .iter()
@@ -168,7 +181,8 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 }
             }
             let mut flags = [false; 3];
-            for ((rank, label), (verdict, targets)) in &groups {
+            let proofs = prove(&mut prover, &masks, &mut marks, source, groups.values());
+            for (((rank, label), (verdict, targets)), proof) in groups.iter().zip(proofs) {
                 let kube_system = label == "secret/kube-system/*" && !namespaces.contains("kube-system");
                 let foreign = label == "secret/*" || kube_system;
                 if *verdict == Verdict::Yes {
@@ -176,13 +190,9 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                     flags[1] |= *rank <= 1;
                     flags[2] |= *rank == 0 || (*rank == 2 && foreign);
                 }
-                let mask = if *verdict == Verdict::Yes { &masks[0] } else { &masks[1] };
-                let wanted: BTreeSet<FactId> = targets.iter().copied().collect();
-                let Some(proof) = prover.prove(mask, &BTreeSet::new(), &source.starts, &|f| wanted.contains(&f)) else {
-                    continue;
-                };
+                let Some(proof) = proof else { continue };
                 let steps = step::steps(attack, cluster, &settings, &proof);
-                add_row(&mut rows, attack, cluster, source, *verdict, label, targets, steps, foreign);
+                add_row(&mut rows, &mut reached, attack, cluster, source, *verdict, label, targets, steps, foreign);
             }
             for (slot, flag) in analysis.pods_with_path.iter_mut().zip(flags) {
                 if flag {
@@ -190,6 +200,10 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 }
             }
         }
+    }
+    for (key, row) in &mut rows {
+        let facts = reached.get(key).into_iter().flatten().filter_map(|t| attack.fact(*t));
+        row.targets = facts.map(|f| name::selector(attack, cluster, f)).collect();
     }
     let mut paths: Vec<Row> = merge(rows.into_values());
     for r in &mut paths {
@@ -210,9 +224,63 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
             .then(a.to.cmp(&b.to))
     });
     analysis.internet_workloads = internet_workloads(attack, cluster, &masks[0]);
-    analysis.choke_points = choke_points(attack, cluster, &settings, &admins, &paths, admin);
+    analysis.choke_points = choke_points(attack, cluster, &masks[0], &admins, &paths, admin);
     analysis.paths = paths;
     analysis
+}
+
+/// Sources that reach some target beside what they hold themselves, as far as a short walk tells.
+fn loud(attack: &Attack, mask: &[bool], sources: Vec<Source>, to: &Selection) -> Vec<Source> {
+    /// Facts after which a walk is no longer short.
+    const SHORT: usize = 256;
+    let mut local = Local::new(&attack.graph, mask);
+    let mut targets = vec![false; attack.graph.facts];
+    for f in &to.facts {
+        if let Some(t) = targets.get_mut(f.0 as usize) {
+            *t = true;
+        }
+    }
+    let finding = |s: &Source, f: &FactId| targets.get(f.0 as usize) == Some(&true) && !s.own.contains(f);
+    sources
+        .into_iter()
+        .filter(|s| local.closure(&s.starts, SHORT).is_none_or(|known| known.iter().any(|f| finding(s, f))))
+        .collect()
+}
+
+/// The best proof of each group of targets; certain ones are proven without what is unknown. `marks` is a buffer: the
+/// group of each fact.
+fn prove<'a>(
+    prover: &mut Prover<'_>,
+    masks: &[Vec<bool>; 2],
+    marks: &mut [usize],
+    source: &Source,
+    groups: impl Iterator<Item = &'a (Verdict, Vec<FactId>)> + Clone,
+) -> Vec<Option<Proof>> {
+    let mut out: Vec<Option<Proof>> = groups.clone().map(|_| None).collect();
+    for (verdict, mask) in [Verdict::Yes, Verdict::Unknown].into_iter().zip(masks) {
+        let of_verdict = || groups.clone().enumerate().filter(|(_, (v, _))| *v == verdict);
+        let numbers: Vec<usize> = of_verdict().map(|(n, _)| n).collect();
+        if numbers.is_empty() {
+            continue;
+        }
+        let mark = |marks: &mut [usize], set: bool| {
+            for (n, f) in of_verdict().flat_map(|(n, (_, targets))| targets.iter().map(move |f| (n, f))) {
+                if let Some(m) = marks.get_mut(f.0 as usize) {
+                    *m = if set { n } else { usize::MAX };
+                }
+            }
+        };
+        mark(marks, true);
+        let group = |f: FactId| marks.get(f.0 as usize).and_then(|m| numbers.iter().position(|n| n == m));
+        let proofs = prover.prove_each(mask, &source.starts, numbers.len(), &group);
+        for (n, proof) in numbers.iter().zip(proofs) {
+            if let Some(slot) = out.get_mut(*n) {
+                *slot = proof;
+            }
+        }
+        mark(marks, false);
+    }
+    out
 }
 
 /// Joins rows of the same workloads that differ only in the node between: the first proof stands for all.
@@ -286,6 +354,7 @@ fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> 
 #[allow(clippy::too_many_arguments, reason = "one call site")]
 fn add_row(
     rows: &mut BTreeMap<RowKey, Row>,
+    reached: &mut BTreeMap<RowKey, BTreeSet<FactId>>,
     attack: &Attack,
     cluster: &Cluster,
     source: &Source,
@@ -348,7 +417,7 @@ fn add_row(
     );
     let unknown: BTreeSet<String> = steps.iter().flat_map(|s| s.unknown_if.iter().cloned()).collect();
     let key = (label.to_owned(), format!("{severity:?}"), tail);
-    let row = rows.entry(key).or_insert_with(|| Row {
+    let row = rows.entry(key.clone()).or_insert_with(|| Row {
         severity,
         answer: verdict,
         from: Vec::new(),
@@ -361,7 +430,7 @@ fn add_row(
     });
     row.count += source.pods.len().max(1);
     row.from.extend(owners.into_keys());
-    row.targets.extend(targets.iter().filter_map(|t| attack.fact(*t)).map(|f| name::selector(attack, cluster, f)));
+    reached.entry(key).or_default().extend(targets);
 }
 
 fn shift(s: Severity, up: bool) -> Severity {

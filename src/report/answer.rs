@@ -14,7 +14,8 @@ use crate::rules::container::IMAGES_RUN_AS_ROOT;
 use crate::rules::entry::EXPOSED;
 use crate::rules::fact::Fact;
 use crate::rules::technique::{SCOPE, technique};
-use crate::search::closure::{Condensed, LANES, closure};
+use crate::search::closure::closure;
+use crate::search::lanes::{Condensed, LANES};
 use crate::search::proof::{Prover, Ranking};
 use crate::search::{Lane, Settings};
 
@@ -53,12 +54,12 @@ impl Question {
     /// Settings for a graph.
     pub fn settings(&self, attack: &Attack) -> Settings {
         let mut s = Settings::default();
-        for (i, a) in attack.graph.assumptions.values().iter().enumerate() {
+        for (i, a) in attack.graph.assumptions.values().enumerate() {
             if self.assumptions.contains(a) {
                 s.assumptions.push(i as u32);
             }
         }
-        for (i, u) in attack.graph.unknowns.values().iter().enumerate() {
+        for (i, u) in attack.graph.unknowns.values().enumerate() {
             // With the assumption on, its unknown twin needs no mention.
             let settled = u.starts_with("image-runs-as-root:") && self.assumptions.contains(IMAGES_RUN_AS_ROOT);
             // An instance needs its unknowns to be true; of a confinement it needs the opposite.

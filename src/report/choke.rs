@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::analyze::{Row, Source};
 use super::answer::Verdict;
 use super::name;
-use crate::graph::FactId;
+use crate::graph::{FactId, Instance};
 use crate::model::Cluster;
 use crate::rules::Attack;
 use crate::rules::ctx::unpack;
-use crate::search::closure::{Condensed, LANES};
-use crate::search::{Lane, Settings};
+use crate::search::lanes::{Condensed, LANES, Removed};
 
 /// Objects whose removal takes cluster-admin from most pods, measured by closing the graph without them.
 pub(super) fn choke_points(
     attack: &Attack,
     cluster: &Cluster,
-    settings: &Settings,
+    mask: &[bool],
     sources: &[&Source],
     rows: &[Row],
     admin: Option<FactId>,
@@ -43,33 +42,28 @@ pub(super) fn choke_points(
     let mut candidates: Vec<(usize, u64)> = cited.into_iter().map(|(o, n)| (n, o)).collect();
     candidates.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     candidates.truncate(if sources.len() > 2000 { 3 } else { 8 });
-    let base = settings.mask(&attack.graph, Lane::Must);
-    let count = |mask: &[bool]| -> usize {
-        let condensed = Condensed::new(&attack.graph, mask);
-        sources
-            .chunks(LANES)
-            .map(|chunk| {
-                let lanes = condensed.close(&chunk.iter().map(|s| s.starts.clone()).collect::<Vec<_>>());
-                chunk
-                    .iter()
-                    .enumerate()
-                    .filter(|(l, _)| lanes.holds(admin, *l))
-                    .map(|(_, s)| s.pods.len().max(usize::from(s.internet)))
-                    .sum::<usize>()
-            })
-            .sum()
+    let number: BTreeMap<u64, u32> = candidates.iter().zip(0..).map(|((_, o), n)| (*o, n)).collect();
+    let removals = |x: &Instance| {
+        x.evidence.iter().filter_map(|e| number.get(&e.object.0)).fold(0, |set: Removed, n| set | 1 << n)
     };
-    let before = count(&base);
+    let condensed = Condensed::with_removals(&attack.graph, mask, &removals);
+    // One lane a source and a removed object.
+    let mut lost = vec![0usize; candidates.len()];
+    let lanes: Vec<(usize, &Source)> =
+        (0..candidates.len()).flat_map(|n| sources.iter().map(move |s| (n, *s))).collect();
+    for chunk in lanes.chunks(LANES) {
+        let starts: Vec<(&[FactId], Removed)> = chunk.iter().map(|(n, s)| (s.starts.as_slice(), 1 << n)).collect();
+        let closed = condensed.close_without(&starts);
+        for (_, (n, s)) in chunk.iter().enumerate().filter(|(lane, _)| !closed.holds(admin, *lane)) {
+            if let Some(count) = lost.get_mut(*n) {
+                *count += s.pods.len().max(usize::from(s.internet));
+            }
+        }
+    }
     let mut out: Vec<(String, usize)> = candidates
         .into_iter()
-        .map(|(_, o)| {
-            let mask: Vec<bool> = base
-                .iter()
-                .zip(&attack.graph.instances)
-                .map(|(m, x)| *m && !x.evidence.iter().any(|e| e.object.0 == o))
-                .collect();
-            (name::object(cluster, crate::graph::Object(o)).short(), before.saturating_sub(count(&mask)))
-        })
+        .zip(lost)
+        .map(|((_, o), n)| (name::object(cluster, crate::graph::Object(o)).short(), n))
         .filter(|(_, n)| *n > 0)
         .collect();
     out.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));

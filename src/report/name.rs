@@ -115,6 +115,8 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::PrivilegedEphemeral(n) => format!("adds privileged ephemeral containers in {}", ns(n)),
         Fact::OnKernel(p, _) => format!("shares the kernel below pod/{}", pod(cluster, p)),
         Fact::LogsOn(n) => format!("reads logs of a pod on node/{}", node(n)),
+        Fact::NodeRights(n) => format!("is authorized as node/{}", node(n)),
+        Fact::Kubelets => "is authorized at every kubelet".into(),
         Fact::Attract(_) => "holds a node that pods return to".into(),
         Fact::Drawn(n, _) => format!("draws pods of {} to a node it holds", ns(n)),
         Fact::Evictable(p) => format!("removes pod/{}", pod(cluster, p)),

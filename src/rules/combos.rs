@@ -335,7 +335,8 @@ fn two_identities(ctx: &mut Ctx<'_>) {
     let Some(object) = ctx.anchor() else { return };
     let e = Emit::new("csr-apiserver-client", Fact::AnyCertificate)
         .from(Fact::Right(Right::CreateCsr, EVERYWHERE))
-        .from(Fact::Right(Right::ApproveCsr, EVERYWHERE));
+        .from(Fact::Right(Right::ApproveCsr, EVERYWHERE))
+        .from(Fact::ApiReach);
     let why = "the signer issues client certificates for any user and group but system:masters";
     ctx.emit(e.because(object, "/metadata/name", "", why));
     for i in 0..ctx.authz.grants().len() as u32 {
@@ -348,7 +349,7 @@ fn two_identities(ctx: &mut Ctx<'_>) {
         } else {
             ("csr-apiserver-client", Fact::Grant(i))
         };
-        let e = Emit::new(technique, fact).from(Fact::AnyCertificate).from(Fact::ApiReach).tier(2);
+        let e = Emit::new(technique, fact).from(Fact::AnyCertificate).tier(2);
         let why = "a certificate can name this subject";
         ctx.emit(e.because(g.object, format!("/subjects/{n}"), format!("{} {}", s.kind, s.name), why));
     }

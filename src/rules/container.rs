@@ -188,7 +188,13 @@ fn root(pod: &Pod, c: &Located<'_>) -> Root {
 }
 
 /// Emits a step that needs root once with the assumption, and once with the unknown that replaces it.
-pub(super) fn as_root(ctx: &mut Ctx<'_>, pod: &Pod, c: &Located<'_>, build: impl Fn() -> Emit, setuid_helps: bool) {
+pub(super) fn as_root<'a>(
+    ctx: &mut Ctx<'_>,
+    pod: &Pod,
+    c: &Located<'_>,
+    build: impl Fn() -> Emit<'a>,
+    setuid_helps: bool,
+) {
     match root(pod, c) {
         Root::Yes => ctx.emit(build()),
         Root::Assumed(image) => {
@@ -293,7 +299,7 @@ fn escapes(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, ho
     let caps = format!("{}/securityContext/capabilities/add", c.pointer());
     let cap_value = sc.capabilities.as_ref().map(|k| k.add.join(",")).unwrap_or_default();
     let lsm = || (!lsm_off(pod, c)).then(|| format!("lsm-confines:{node_name}"));
-    let at = |e: Emit| {
+    let at = |e: Emit<'static>| {
         if pod.spec.node_name.is_empty() {
             e
         } else {
@@ -323,8 +329,9 @@ fn escapes(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, ho
                 at(Emit::new(t, f).from(exec).tier(2).because(o, caps.clone(), cap_value.clone(), why))
             };
             if pod.spec.host_pid && cap("SYS_PTRACE") {
-                let pid =
-                    |e: Emit| e.because(o, "/spec/hostPID", "true", "the container sees the processes of the node");
+                let pid = |e: Emit<'static>| {
+                    e.because(o, "/spec/hostPID", "true", "the container sees the processes of the node")
+                };
                 if cap("SYS_ADMIN") && !dropped_default(c.container, "SYS_CHROOT") {
                     as_root(
                         ctx,

@@ -1,5 +1,6 @@
 //! What the rules share while they emit instances.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -57,17 +58,17 @@ pub struct Ctx<'c> {
 
 /// One instance being described.
 #[derive(Debug)]
-pub struct Emit {
+pub struct Emit<'a> {
     technique: u16,
     tier: u8,
     premises: SmallVec<[Fact; 2]>,
     conclusion: Fact,
     unknowns: Vec<String>,
     assumptions: Vec<&'static str>,
-    evidence: Vec<(Obj, String, String, &'static str)>,
+    evidence: Vec<(Obj, Cow<'a, str>, Cow<'a, str>, &'static str)>,
 }
 
-impl Emit {
+impl<'a> Emit<'a> {
     /// A step of a technique. Unknown ids are a programming error and become structural steps.
     pub fn new(technique: &str, conclusion: Fact) -> Self {
         let n = number(technique);
@@ -79,7 +80,7 @@ impl Emit {
             conclusion,
             unknowns: Vec::new(),
             assumptions: Vec::new(),
-            evidence: Vec::new(),
+            evidence: Vec::with_capacity(2),
         }
     }
 
@@ -106,8 +107,8 @@ impl Emit {
     pub fn because(
         mut self,
         object: Obj,
-        pointer: impl Into<String>,
-        value: impl Into<String>,
+        pointer: impl Into<Cow<'a, str>>,
+        value: impl Into<Cow<'a, str>>,
         why: &'static str,
     ) -> Self {
         self.evidence.push((object, pointer.into(), value.into(), why));
@@ -235,13 +236,13 @@ impl<'c> Ctx<'c> {
     }
 
     /// Emits an instance.
-    pub fn emit(&mut self, e: Emit) {
+    pub fn emit(&mut self, e: Emit<'_>) {
         let premises = e.premises.iter().map(|f| FactId(self.facts.id(f))).collect();
         let conclusion = FactId(self.facts.id(&e.conclusion));
         let mut unknowns: Vec<u32> = e.unknowns.iter().map(|u| self.builder.graph.unknowns.id(u)).collect();
         unknowns.sort_unstable();
         unknowns.dedup();
-        let assumptions = e.assumptions.iter().map(|a| self.builder.graph.assumptions.id(&(*a).to_owned())).collect();
+        let assumptions = e.assumptions.iter().map(|a| self.builder.graph.assumptions.id(*a)).collect();
         let evidence = e
             .evidence
             .iter()

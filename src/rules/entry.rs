@@ -146,7 +146,7 @@ fn service(ctx: &mut Ctx<'_>, o: Obj, s: &Service) {
 }
 
 /// What may keep connections from a published pod: a policy that isolates it, or policies that were not read.
-fn unless_isolated(ctx: &Ctx<'_>, e: Emit, pod: u32) -> Emit {
+fn unless_isolated<'a>(ctx: &Ctx<'a>, e: Emit<'a>, pod: u32) -> Emit<'a> {
     let Some(p) = ctx.cluster.objects.pods.get(pod as usize) else { return e };
     if let Some(policy) = isolating_policy(ctx.cluster, p, Direction::Ingress) {
         let name = ctx.meta(policy).map(crate::model::meta::Meta::path).unwrap_or_default();
@@ -159,7 +159,7 @@ fn unless_isolated(ctx: &Ctx<'_>, e: Emit, pod: u32) -> Emit {
 }
 
 /// The public address that was published, else the first one; nothing where none was.
-fn cite_address(e: Emit, o: Obj, status: &[LoadBalancerAddress]) -> Emit {
+fn cite_address<'a>(e: Emit<'a>, o: Obj, status: &'a [LoadBalancerAddress]) -> Emit<'a> {
     let public = status.iter().position(|a| public(&a.ip));
     let Some(a) = status.get(public.unwrap_or(0)) else { return e };
     let (field, value) = if a.ip.is_empty() { ("hostname", &a.hostname) } else { ("ip", &a.ip) };

@@ -172,6 +172,10 @@ pub enum Fact {
     NodeOf(u32),
     /// Root on a node.
     Node(u32),
+    /// Has the rights of a node at the API server.
+    NodeRights(u32),
+    /// Is allowed to run commands by the API of every kubelet.
+    Kubelets,
     /// Holds a node that meets a demand of pods; `u32::MAX` is met by every node.
     Attract(u32),
     /// Pods of a namespace with a demand can be removed and drawn to a node that is held.
@@ -232,6 +236,8 @@ impl Fact {
                 | Fact::OnKernel(..)
                 | Fact::LogsOn(_)
                 | Fact::UnknownNode
+                | Fact::NodeRights(_)
+                | Fact::Kubelets
                 | Fact::Attract(_)
                 | Fact::Drawn(..)
                 | Fact::Evictable(_)

@@ -86,7 +86,7 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
 }
 
 /// Evidence for an identity: its object, or the subject of a binding that names it.
-fn named(ctx: &Ctx<'_>, e: Emit, o: Obj, why: &'static str) -> Emit {
+fn named<'a>(ctx: &Ctx<'a>, e: Emit<'a>, o: Obj, why: &'static str) -> Emit<'a> {
     if matches!(o.kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
         return e.because(o, SUBJECT_POINTER, "", why);
     }

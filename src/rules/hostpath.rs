@@ -90,7 +90,8 @@ pub fn emit(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact, h
     let (node, number) = host;
     let control_plane = number.is_some_and(|n| super::node::is_control_plane(ctx, n));
     for HostMount { path, writable: rw, evidence, mount } in host_mounts(ctx, pod, o, c) {
-        let cite = |e: Emit, why| evidence.iter().fold(e, |e, (o, p, v)| e.because(*o, p.clone(), v.clone(), why));
+        let cite =
+            |e: Emit<'static>, why| evidence.iter().fold(e, |e, (o, p, v)| e.because(*o, p.clone(), v.clone(), why));
         let p = path.as_str();
         let emit =
             |ctx: &mut Ctx<'_>, t: &'static str, f: Fact, tier: u8, why: &'static str, unknown: Option<String>| {

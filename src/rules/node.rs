@@ -19,6 +19,10 @@ fn api_server_pod(ctx: &Ctx<'_>, node: u32) -> Option<Obj> {
 pub fn emit(ctx: &mut Ctx<'_>) {
     let authorizer = NodeAuthorizer::new(ctx.cluster);
     unbound(ctx);
+    if let Some(o) = ctx.anchor() {
+        let e = Emit::scope(Fact::Kubelets).from(Fact::Right(Right::NodesProxy, EVERYWHERE)).from(Fact::ApiReach);
+        ctx.emit(e.because(o, "/metadata/name", "", "kubelets ask the API server whether a request is allowed"));
+    }
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
         if p.spec.node_name.is_empty() || p.finished() {
             continue;
@@ -31,10 +35,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             p.spec.node_name.clone(),
             "the pod runs on the node",
         ));
-        let reach = Emit::new("kubelet-api-exec", Fact::Pod(i as u32))
-            .from(Fact::Right(Right::NodesProxy, EVERYWHERE))
-            .from(Fact::ApiReach)
-            .tier(3);
+        let reach = Emit::new("kubelet-api-exec", Fact::Pod(i as u32)).from(Fact::Kubelets).tier(3);
         ctx.emit(reach.unless_known("kubelet-reachable").because(
             o,
             "/spec/nodeName",
@@ -134,9 +135,12 @@ pub fn emit(ctx: &mut Ctx<'_>) {
 /// Rights of the node's identity through the pods that are bound to it.
 fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name: &str, user: Fact, node: u32) {
     let Some(objects) = authorizer.objects(name) else { return };
+    let rights = Fact::NodeRights(node);
+    let e = Emit::scope(rights).from(user).from(Fact::ApiReach);
+    ctx.emit(e.because(o, "/metadata/name", name, "the Node authorizer knows this user by the node's name"));
     for (ns, secret) in &objects.secrets {
         if let Some(s) = ctx.cluster.find(Kind::Secret, ns, secret) {
-            let e = Emit::new("node-id-secrets", Fact::Secret(s)).from(user).from(Fact::ApiReach);
+            let e = Emit::new("node-id-secrets", Fact::Secret(s)).from(rights);
             ctx.emit(e.because(o, "/metadata/name", name, "a pod on this node refers to the Secret"));
             let e = Emit::new("hostfs-kubelet-loot", Fact::Secret(s)).from(Fact::HostFs(node, Area::Kubelet));
             ctx.emit(e.because(o, "/metadata/name", name, "the Secret is mounted under the kubelet's directory"));
@@ -171,7 +175,7 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
             .map(|index| Obj { kind: Kind::Pod, index });
         let Some(pod) = holder else { continue };
         let identity = ctx.account(ns, account);
-        let e = Emit::new("node-id-sa-token", identity).from(user).from(Fact::ApiReach);
+        let e = Emit::new("node-id-sa-token", identity).from(rights);
         ctx.emit(e.because(
             pod,
             "/spec/serviceAccountName",

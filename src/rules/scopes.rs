@@ -264,7 +264,7 @@ fn templates(ctx: &mut Ctx<'_>) {
 }
 
 /// The step of changing one object's template.
-pub(super) fn template_step(ctx: &Ctx<'_>, o: Obj, conclusion: Fact) -> Emit {
+pub(super) fn template_step<'a>(ctx: &Ctx<'a>, o: Obj, conclusion: Fact) -> Emit<'a> {
     let kind = o.kind.info().kind;
     let path = ctx.meta(o).map(crate::model::meta::Meta::path).unwrap_or_default();
     let waits = ctx.cluster.workloads_of(o.kind).get(o.index as usize).is_some_and(|w| w.spec.waits_for_deletion());
@@ -356,7 +356,7 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
         guards(ctx.cluster, Request { operation, group: "", version: "v1", resource, namespace: name })
     };
     let (pod_guards, ephemeral_guards) = (ask("CREATE", "pods"), ask("UPDATE", "pods/ephemeralcontainers"));
-    let guard = |mut e: Emit, guards: &[Guard]| {
+    let guard = |mut e: Emit<'static>, guards: &[Guard]| {
         for g in guards {
             e = e.unless_known(format!("webhook-admits:{}", g.name)).because(
                 g.object,
@@ -452,7 +452,7 @@ fn cluster_admin(ctx: &mut Ctx<'_>) {
     for f in scopes {
         ctx.emit(Emit::scope(f).from(admin).because(o, "/metadata/name", "", why));
     }
-    let subjects: Vec<Subject> = ctx.subjects.values().to_vec();
+    let subjects: Vec<Subject> = ctx.subjects.values().cloned().collect();
     for s in subjects.into_iter().filter(|s| !matches!(s, Subject::ServiceAccount(..))) {
         let e = Emit::new("imp-user", Fact::Identity(ctx.subject(s))).from(admin);
         ctx.emit(e.because(o, "/metadata/name", "", why));

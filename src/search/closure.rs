@@ -1,7 +1,4 @@
-//! What follows from a set of facts: for one source, and for many sources at once.
-
-use petgraph::algo::tarjan_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
+//! What follows from one set of facts: everything, or all of it as long as it is little.
 
 use crate::graph::{FactId, Graph};
 
@@ -35,165 +32,89 @@ pub fn closure(graph: &Graph, mask: &[bool], starts: &[FactId]) -> Vec<bool> {
     known
 }
 
-/// Lanes of one pass.
-pub const LANES: usize = 512;
-const WORDS: usize = LANES / 64;
+/// A fact with more instances than this is not walked by [`Local`], but joined from the other premises.
+const WIDE: usize = 64;
 
-/// 512 closures at once, one bit each.
+/// Closures of sources from which little follows, without a pass over the whole graph.
+///
+/// Most pods reach next to nothing. Facts that nearly everybody has (reaching the API server) are premises of very many
+/// instances; those are found from their other premise.
 #[derive(Debug)]
-pub struct Lanes {
-    component: Vec<u32>,
-    bits: Vec<[u64; WORDS]>,
+pub struct Local<'g> {
+    graph: &'g Graph,
+    mask: &'g [bool],
+    width: usize,
+    /// Facts with an instance that cannot be found from another premise.
+    opaque: Vec<bool>,
+    seen: Vec<u32>,
+    round: u32,
 }
 
-impl Lanes {
-    /// Lanes in which a fact follows, in order.
-    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> + use<> {
-        let words =
-            self.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default();
-        words
-            .into_iter()
-            .enumerate()
-            .filter(|(_, w)| *w != 0)
-            .flat_map(|(n, w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| n * 64 + b))
+impl<'g> Local<'g> {
+    /// Prepares the active part of a graph.
+    pub fn new(graph: &'g Graph, mask: &'g [bool]) -> Self {
+        Self::with_width(graph, mask, WIDE)
     }
 
-    /// Whether a fact follows in a lane.
-    pub fn holds(&self, fact: FactId, lane: usize) -> bool {
-        self.component
-            .get(fact.0 as usize)
-            .and_then(|c| self.bits.get(*c as usize))
-            .and_then(|b| b.get(lane / 64))
-            .is_some_and(|w| w >> (lane % 64) & 1 == 1)
-    }
-}
-
-/// A graph whose strongly connected components over single-premise instances are merged.
-#[derive(Debug)]
-pub struct Condensed {
-    component: Vec<u32>,
-    count: usize,
-    /// Place of each component in an order over all premises: sources have high numbers.
-    rank: Vec<u32>,
-    rules: Vec<(Box<[u32]>, u32)>,
-    using: Vec<Vec<u32>>,
-}
-
-impl Condensed {
-    /// Merges the components of the active part of a graph.
-    pub fn new(graph: &Graph, mask: &[bool]) -> Self {
-        let mut single = DiGraph::<(), ()>::with_capacity(graph.facts, graph.instances.len());
-        (0..graph.facts).for_each(|_| {
-            single.add_node(());
-        });
-        let active = || {
-            graph.instances.iter().enumerate().filter(|(i, _)| mask.get(*i).copied().unwrap_or(false)).map(|(_, x)| x)
-        };
-        for i in active() {
-            if let [p] = i.premises.as_slice() {
-                single.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(i.conclusion.0 as usize), ());
-            }
-        }
-        // Visits follow an order over every premise, so that a scope with many members is expanded when all lanes
-        // have reached it, not once a lane.
-        let mut every = single.clone();
-        for i in active().filter(|i| i.premises.len() > 1) {
-            for p in &i.premises {
-                every.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(i.conclusion.0 as usize), ());
-            }
-        }
-        let mut component = vec![0; graph.facts];
-        let components = tarjan_scc(&single);
-        for (n, members) in components.iter().enumerate() {
-            for m in members {
-                if let Some(c) = component.get_mut(m.index()) {
-                    *c = n as u32;
+    /// The same with another number of instances that makes a fact wide.
+    pub fn with_width(graph: &'g Graph, mask: &'g [bool], width: usize) -> Self {
+        let mut opaque = vec![false; graph.facts];
+        for (x, _) in graph.instances.iter().zip(mask).filter(|(_, on)| **on) {
+            if x.premises.iter().all(|p| graph.using(*p).len() > width) {
+                for p in &x.premises {
+                    if let Some(o) = opaque.get_mut(p.0 as usize) {
+                        *o = true;
+                    }
                 }
             }
         }
-        let mut rank = vec![0; components.len()];
-        for (n, members) in tarjan_scc(&every).iter().enumerate() {
-            for m in members {
-                let c = component.get(m.index()).copied().unwrap_or(0);
-                if let Some(r) = rank.get_mut(c as usize) {
-                    *r = n as u32;
-                }
-            }
-        }
-        let of = |f: FactId| component.get(f.0 as usize).copied().unwrap_or(0);
-        let mut rules: Vec<(Box<[u32]>, u32)> = active()
-            .map(|i| {
-                let mut p: Vec<u32> = i.premises.iter().map(|f| of(*f)).collect();
-                p.sort_unstable();
-                p.dedup();
-                (p.into_boxed_slice(), of(i.conclusion))
-            })
-            .filter(|(p, c)| !p.contains(c))
-            .collect();
-        rules.sort_unstable();
-        rules.dedup();
-        let mut using = vec![Vec::new(); components.len()];
-        for (n, (premises, _)) in rules.iter().enumerate() {
-            for p in premises {
-                if let Some(list) = using.get_mut(*p as usize) {
-                    list.push(n as u32);
-                }
-            }
-        }
-        Condensed { component, count: components.len(), rank, rules, using }
+        Local { graph, mask, width, opaque, seen: vec![0; graph.facts], round: 0 }
     }
 
-    /// Closes up to 512 sources at once.
-    pub fn close(&self, sources: &[Vec<FactId>]) -> Lanes {
-        let mut bits = vec![[0u64; WORDS]; self.count];
-        let mut queued = vec![false; self.count];
-        // High ranks first, and first come first served among equals.
-        let mut heap = std::collections::BinaryHeap::new();
-        let mut sequence = 0u64;
-        let mut next = |c: u32| {
-            sequence += 1;
-            (self.rank.get(c as usize).copied().unwrap_or(0), std::cmp::Reverse(sequence), c)
-        };
-        for (lane, starts) in sources.iter().enumerate().take(LANES) {
-            for f in starts {
-                let Some(c) = self.component.get(f.0 as usize).copied() else { continue };
-                if let Some(word) = bits.get_mut(c as usize).and_then(|b| b.get_mut(lane / 64)) {
-                    *word |= 1 << (lane % 64);
+    fn learn(&mut self, f: FactId, list: &mut Vec<FactId>) {
+        if let Some(s) = self.seen.get_mut(f.0 as usize)
+            && *s != self.round
+        {
+            *s = self.round;
+            list.push(f);
+        }
+    }
+
+    fn knows(&self, f: FactId) -> bool {
+        self.seen.get(f.0 as usize) == Some(&self.round)
+    }
+
+    /// Facts that follow from the starts, these included, in no order; `None` when they are more than `limit` or cannot
+    /// be told without a wide walk.
+    pub fn closure(&mut self, starts: &[FactId], limit: usize) -> Option<Vec<FactId>> {
+        self.round += 1;
+        let mut list = Vec::new();
+        starts.iter().for_each(|f| self.learn(*f, &mut list));
+        loop {
+            let before = list.len();
+            let (mut at, mut wide) = (0, false);
+            while let Some(f) = list.get(at).copied() {
+                at += 1;
+                if self.opaque.get(f.0 as usize).copied().unwrap_or(true) || list.len() > limit {
+                    return None;
                 }
-                if let Some(q) = queued.get_mut(c as usize)
-                    && !*q
-                {
-                    *q = true;
-                    heap.push(next(c));
+                let using = self.graph.using(f);
+                if using.len() > self.width {
+                    wide = true;
+                    continue;
                 }
+                for &i in using {
+                    if let (Some(true), Some(x)) = (self.mask.get(i as usize), self.graph.instances.get(i as usize))
+                        && x.premises.iter().all(|p| self.knows(*p))
+                    {
+                        self.learn(x.conclusion, &mut list);
+                    }
+                }
+            }
+            // A wide fact completes instances of facts that were walked before it: once more, until nothing is new.
+            if !wide || list.len() == before {
+                return Some(list);
             }
         }
-        while let Some((_, _, c)) = heap.pop() {
-            if let Some(q) = queued.get_mut(c as usize) {
-                *q = false;
-            }
-            for &r in self.using.get(c as usize).map_or(&[][..], Vec::as_slice) {
-                let Some((premises, conclusion)) = self.rules.get(r as usize) else { continue };
-                let mut all = [u64::MAX; WORDS];
-                for p in premises {
-                    let have = bits.get(*p as usize).copied().unwrap_or_default();
-                    all.iter_mut().zip(have).for_each(|(a, b)| *a &= b);
-                }
-                let Some(target) = bits.get_mut(*conclusion as usize) else { continue };
-                let mut changed = false;
-                for (t, a) in target.iter_mut().zip(all) {
-                    changed |= a & !*t != 0;
-                    *t |= a;
-                }
-                if changed
-                    && let Some(q) = queued.get_mut(*conclusion as usize)
-                    && !*q
-                {
-                    *q = true;
-                    heap.push(next(*conclusion));
-                }
-            }
-        }
-        Lanes { component: self.component.clone(), bits }
     }
 }

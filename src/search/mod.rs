@@ -1,6 +1,7 @@
 //! Search over the AND/OR graph: closures, best proofs, several proofs. Knows neither Kubernetes nor output.
 
 pub mod closure;
+pub mod lanes;
 pub mod proof;
 
 use crate::graph::{Graph, Instance};

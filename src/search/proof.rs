@@ -42,18 +42,21 @@ fn cost(graph: &Graph, settings: &Settings, ranking: Ranking, i: u32) -> u64 {
     }
 }
 
+/// A fact with more instances than this is joined from the other premises where that is less work.
+const WIDE: usize = 64;
+
 /// Finds best proofs from one set of starts; the buffers are reused between calls.
 #[derive(Debug)]
 pub struct Prover<'g> {
     graph: &'g Graph,
     settings: &'g Settings,
     ranking: Ranking,
+    /// Facts with an instance that cannot be found from another premise.
+    opaque: Vec<bool>,
     best: Vec<u64>,
     by: Vec<u32>,
-    waiting: Vec<u32>,
-    total: Vec<u64>,
-    touched_facts: Vec<u32>,
-    touched_instances: Vec<u32>,
+    done: Vec<bool>,
+    touched: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -61,16 +64,33 @@ const NONE: u32 = u32::MAX;
 impl<'g> Prover<'g> {
     /// Prepares buffers.
     pub fn new(graph: &'g Graph, settings: &'g Settings, ranking: Ranking) -> Self {
+        Self::with_width(graph, settings, ranking, WIDE)
+    }
+
+    /// The same with another number of instances that makes a fact wide.
+    pub fn with_width(graph: &'g Graph, settings: &'g Settings, ranking: Ranking, width: usize) -> Self {
+        let mut opaque = vec![false; graph.facts];
+        for (n, o) in opaque.iter_mut().enumerate() {
+            *o = graph.using(FactId(n as u32)).len() <= width;
+        }
+        let narrow = opaque.clone();
+        let is = |list: &[bool], f: &FactId| list.get(f.0 as usize).copied().unwrap_or(true);
+        for x in graph.instances.iter().filter(|x| x.premises.iter().all(|p| !is(&narrow, p))) {
+            for p in &x.premises {
+                if let Some(o) = opaque.get_mut(p.0 as usize) {
+                    *o = true;
+                }
+            }
+        }
         Prover {
             graph,
             settings,
             ranking,
+            opaque,
             best: vec![u64::MAX; graph.facts],
             by: vec![NONE; graph.facts],
-            waiting: graph.instances.iter().map(|i| i.premises.len() as u32).collect(),
-            total: vec![0; graph.instances.len()],
-            touched_facts: Vec::new(),
-            touched_instances: Vec::new(),
+            done: vec![false; graph.facts],
+            touched: Vec::new(),
         }
     }
 
@@ -82,68 +102,122 @@ impl<'g> Prover<'g> {
         starts: &[FactId],
         targets: &dyn Fn(FactId) -> bool,
     ) -> Option<Proof> {
+        let mut found = None;
+        self.run(mask, banned, starts, &mut |f, c| {
+            let hit = targets(f);
+            if hit {
+                found = Some((f, c));
+            }
+            hit
+        });
+        found.map(|(f, c)| self.extract(f, c))
+    }
+
+    /// Best proof for each group of targets; `groups` tells the group of a fact.
+    pub fn prove_each(
+        &mut self,
+        mask: &[bool],
+        starts: &[FactId],
+        count: usize,
+        groups: &dyn Fn(FactId) -> Option<usize>,
+    ) -> Vec<Option<Proof>> {
+        let mut found: Vec<Option<(FactId, u64)>> = vec![None; count];
+        let mut left = count;
+        self.run(mask, &BTreeSet::new(), starts, &mut |f, c| {
+            if let Some(slot) = groups(f).and_then(|g| found.get_mut(g))
+                && slot.is_none()
+            {
+                *slot = Some((f, c));
+                left = left.saturating_sub(1);
+            }
+            left == 0
+        });
+        found.into_iter().map(|x| x.map(|(f, c)| self.extract(f, c))).collect()
+    }
+
+    /// Settles facts, cheapest first, until `stop` says so.
+    fn run(
+        &mut self,
+        mask: &[bool],
+        banned: &BTreeSet<u32>,
+        starts: &[FactId],
+        stop: &mut dyn FnMut(FactId, u64) -> bool,
+    ) {
         self.reset();
         let mut heap = BinaryHeap::new();
         for f in starts {
             if let Some(b) = self.best.get_mut(f.0 as usize) {
                 *b = 0;
-                self.touched_facts.push(f.0);
+                self.touched.push(f.0);
                 heap.push(Reverse((0u64, f.0)));
             }
         }
-        let mut done = rustc_hash::FxHashSet::default();
+        // Settled facts, with how many instances they take part in: what a wide fact is joined with.
+        let mut settled: Vec<FactId> = Vec::new();
+        let mut walked = 0;
         while let Some(Reverse((c, f))) = heap.pop() {
-            if !done.insert(f) {
-                continue;
+            match self.done.get_mut(f as usize) {
+                Some(d) if !*d => *d = true,
+                _ => continue,
             }
-            if targets(FactId(f)) {
-                return Some(self.extract(FactId(f), c));
+            let f = FactId(f);
+            if stop(f, c) {
+                return;
             }
-            for &i in self.graph.using(FactId(f)) {
-                if !mask.get(i as usize).copied().unwrap_or(false) || banned.contains(&i) {
-                    continue;
+            let using = self.graph.using(f);
+            if using.len() > walked && !self.opaque.get(f.0 as usize).copied().unwrap_or(true) {
+                for g in &settled {
+                    for &i in self.graph.using(*g) {
+                        self.relax(i, mask, banned, &mut heap);
+                    }
                 }
-                let (Some(w), Some(t), Some(x)) = (
-                    self.waiting.get_mut(i as usize),
-                    self.total.get_mut(i as usize),
-                    self.graph.instances.get(i as usize),
-                ) else {
-                    continue;
-                };
-                self.touched_instances.push(i);
-                *w = w.saturating_sub(1);
-                *t = t.saturating_add(c);
-                if *w > 0 {
-                    continue;
+            } else {
+                for &i in using {
+                    self.relax(i, mask, banned, &mut heap);
                 }
-                let new = t.saturating_add(cost(self.graph, self.settings, self.ranking, i));
-                let to = x.conclusion.0;
-                if let (Some(b), Some(by)) = (self.best.get_mut(to as usize), self.by.get_mut(to as usize))
-                    && (new < *b || (new == *b && *by != NONE && i < *by && !done.contains(&to)))
-                {
-                    *b = new;
-                    *by = i;
-                    self.touched_facts.push(to);
-                    heap.push(Reverse((new, to)));
-                }
+                settled.push(f);
+                walked += using.len();
             }
         }
-        None
+    }
+
+    /// Uses an instance if all its premises are settled.
+    fn relax(&mut self, i: u32, mask: &[bool], banned: &BTreeSet<u32>, heap: &mut BinaryHeap<Reverse<(u64, u32)>>) {
+        if !mask.get(i as usize).copied().unwrap_or(false) {
+            return;
+        }
+        let Some(x) = self.graph.instances.get(i as usize) else { return };
+        let mut total = 0u64;
+        for p in &x.premises {
+            match (self.done.get(p.0 as usize), self.best.get(p.0 as usize)) {
+                (Some(true), Some(b)) => total = total.saturating_add(*b),
+                _ => return,
+            }
+        }
+        let to = x.conclusion.0;
+        if self.done.get(to as usize).copied().unwrap_or(true) || banned.contains(&i) {
+            return;
+        }
+        let new = total.saturating_add(cost(self.graph, self.settings, self.ranking, i));
+        if let (Some(b), Some(by)) = (self.best.get_mut(to as usize), self.by.get_mut(to as usize)) {
+            if new < *b {
+                *b = new;
+                *by = i;
+                self.touched.push(to);
+                heap.push(Reverse((new, to)));
+            } else if new == *b && *by != NONE && i < *by {
+                *by = i;
+            }
+        }
     }
 
     fn reset(&mut self) {
-        for f in self.touched_facts.drain(..) {
-            if let (Some(b), Some(by)) = (self.best.get_mut(f as usize), self.by.get_mut(f as usize)) {
+        for f in self.touched.drain(..) {
+            let f = f as usize;
+            if let (Some(b), Some(by), Some(d)) = (self.best.get_mut(f), self.by.get_mut(f), self.done.get_mut(f)) {
                 *b = u64::MAX;
                 *by = NONE;
-            }
-        }
-        for i in self.touched_instances.drain(..) {
-            if let (Some(w), Some(t), Some(x)) =
-                (self.waiting.get_mut(i as usize), self.total.get_mut(i as usize), self.graph.instances.get(i as usize))
-            {
-                *w = x.premises.len() as u32;
-                *t = 0;
+                *d = false;
             }
         }
     }

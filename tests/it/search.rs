@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use kpath::graph::{Builder, Evidence, FactId, Graph, Instance, Object, Text};
-use kpath::search::closure::{Condensed, closure};
+use kpath::search::closure::{Local, closure};
+use kpath::search::lanes::Condensed;
 use kpath::search::proof::{Prover, Ranking};
 use kpath::search::{Lane, Settings};
 
@@ -60,23 +61,33 @@ fn brute(graph: &Graph, mask: &[bool], starts: &[FactId]) -> Vec<Option<u64>> {
 fn closure_and_best_proof_agree_with_brute_force() {
     let mut rng = fastrand::Rng::with_seed(7);
     let settings = Settings::default();
-    let mut proofs = 0;
+    let (mut proofs, mut walks) = (0, 0);
     for round in 0..4_000 {
         let (graph, facts) = random(&mut rng);
         let lane = if round % 2 == 0 { Lane::May } else { Lane::Must };
         let mask = settings.mask(&graph, lane);
         let sources: Vec<Vec<FactId>> = (0..5).map(|_| vec![FactId(rng.u32(0..facts as u32))]).collect();
-        let lanes = Condensed::new(&graph, &mask).close(&sources);
+        let condensed = Condensed::new(&graph, &mask);
+        let lanes = condensed.close(&sources);
         for (n, starts) in sources.iter().enumerate() {
             let want = brute(&graph, &mask, starts);
+            let width = rng.usize(1..6);
             let got = closure(&graph, &mask, starts);
-            let mut prover = Prover::new(&graph, &settings, Ranking::Cost);
+            if let Some(mut few) = Local::with_width(&graph, &mask, width).closure(starts, facts) {
+                walks += 1;
+                few.sort();
+                let all: Vec<FactId> = (0..facts as u32).map(FactId).filter(|f| got[f.0 as usize]).collect();
+                assert_eq!(few, all, "short walk, round {round}");
+            }
+            let mut prover = Prover::with_width(&graph, &settings, Ranking::Cost, width);
+            let each = prover.prove_each(&mask, starts, facts, &|f| Some(f.0 as usize));
             for f in 0..facts {
                 let id = FactId(f as u32);
                 assert_eq!(want[f].is_some(), got[f], "closure, round {round}");
                 assert_eq!(want[f].is_some(), lanes.holds(id, n), "lanes, round {round}");
                 let proof = prover.prove(&mask, &BTreeSet::new(), starts, &|x| x == id);
                 assert_eq!(want[f], proof.as_ref().map(|p| p.cost), "cost, round {round}");
+                assert_eq!(proof, each[f], "one by one and together, round {round}");
                 let Some(p) = proof else { continue };
                 proofs += 1;
                 let mut known: BTreeSet<FactId> = starts.iter().copied().collect();
@@ -89,7 +100,7 @@ fn closure_and_best_proof_agree_with_brute_force() {
             }
         }
     }
-    assert!(proofs > 10_000);
+    assert!(proofs > 10_000 && walks > 1_000, "{proofs} proofs, {walks} short walks");
 }
 
 #[test]

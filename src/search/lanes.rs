@@ -1,0 +1,273 @@
+//! 512 closures at once, one bit each, over a graph whose components are merged.
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use smallvec::SmallVec;
+
+use crate::graph::{FactId, Graph, Instance};
+
+/// Lanes of one pass.
+pub const LANES: usize = 512;
+const WORDS: usize = LANES / 64;
+type Bits = [u64; WORDS];
+
+/// Objects that a lane may be without: bits of a set of up to eight.
+pub type Removed = u8;
+
+/// The result of a pass.
+#[derive(Debug)]
+pub struct Lanes<'c> {
+    component: &'c [u32],
+    bits: Vec<Bits>,
+}
+
+impl Lanes<'_> {
+    fn bits_of(&self, fact: FactId) -> Bits {
+        self.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default()
+    }
+
+    /// Lanes in which a fact follows, in order.
+    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> + use<> {
+        self.bits_of(fact)
+            .into_iter()
+            .enumerate()
+            .filter(|(_, w)| *w != 0)
+            .flat_map(|(n, w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| n * 64 + b))
+    }
+
+    /// Whether a fact follows in a lane.
+    pub fn holds(&self, fact: FactId, lane: usize) -> bool {
+        self.bits_of(fact).get(lane / 64).is_some_and(|w| w >> (lane % 64) & 1 == 1)
+    }
+}
+
+/// An instance with several premises, over components.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Join {
+    premises: SmallVec<[u32; 3]>,
+    conclusion: u32,
+    removed: Removed,
+}
+
+/// A graph whose strongly connected components over single-premise instances are merged.
+///
+/// Components are numbered in an order over all premises, so that a pass visits a scope with many members when all lanes
+/// have reached it, not once a lane.
+#[derive(Debug)]
+pub struct Condensed {
+    component: Vec<u32>,
+    count: usize,
+    /// Conclusions of single premises.
+    steps: Lists<(u32, Removed)>,
+    joins: Vec<Join>,
+    joined: Lists<u32>,
+}
+
+/// Lists by number, one behind the other.
+#[derive(Debug)]
+struct Lists<T> {
+    ends: Vec<u32>,
+    items: Vec<T>,
+}
+
+impl<T: Copy> Lists<T> {
+    /// From pairs sorted by number.
+    fn new(count: usize, pairs: &[(u32, T)]) -> Self {
+        let mut ends = Vec::with_capacity(count + 1);
+        let mut at = 0;
+        ends.push(0);
+        for n in 0..count as u32 {
+            while pairs.get(at).is_some_and(|(k, _)| *k == n) {
+                at += 1;
+            }
+            ends.push(at as u32);
+        }
+        Lists { ends, items: pairs.iter().map(|(_, t)| *t).collect() }
+    }
+
+    fn of(&self, n: usize) -> &[T] {
+        match (self.ends.get(n), self.ends.get(n + 1)) {
+            (Some(a), Some(b)) => self.items.get(*a as usize..*b as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+}
+
+impl Condensed {
+    /// Merges the components of the active part of a graph.
+    pub fn new(graph: &Graph, mask: &[bool]) -> Self {
+        Self::with_removals(graph, mask, &|_| 0)
+    }
+
+    /// The same for passes in which some lanes are without some objects: `removals` names the objects that an instance
+    /// needs.
+    pub fn with_removals(graph: &Graph, mask: &[bool], removals: &dyn Fn(&Instance) -> Removed) -> Self {
+        let active = || graph.instances.iter().zip(mask).filter(|(_, on)| **on).map(|(x, _)| (x, removals(x)));
+        let edge = |p: FactId, x: &Instance| (NodeIndex::new(p.0 as usize), NodeIndex::new(x.conclusion.0 as usize));
+        let mut edges = DiGraph::<(), (), u32>::with_capacity(graph.facts, graph.instances.len());
+        (0..graph.facts).for_each(|_| {
+            edges.add_node(());
+        });
+        for (x, _) in active().filter(|(x, removed)| x.premises.len() == 1 && *removed == 0) {
+            for (a, b) in x.premises.iter().map(|p| edge(*p, x)) {
+                edges.add_edge(a, b, ());
+            }
+        }
+        let merged = tarjan_scc(&edges);
+        for (x, _) in active().filter(|(x, removed)| x.premises.len() > 1 || *removed != 0) {
+            for (a, b) in x.premises.iter().map(|p| edge(*p, x)) {
+                edges.add_edge(a, b, ());
+            }
+        }
+        // Both come in reverse topological order.
+        let mut outer = vec![0u32; graph.facts];
+        for (n, members) in tarjan_scc(&edges).iter().rev().enumerate() {
+            for m in members {
+                if let Some(o) = outer.get_mut(m.index()) {
+                    *o = n as u32;
+                }
+            }
+        }
+        let outer_of = |members: &[NodeIndex]| members.first().and_then(|m| outer.get(m.index())).copied().unwrap_or(0);
+        let mut order: Vec<(u32, &Vec<NodeIndex>)> = merged.iter().rev().map(|m| (outer_of(m), m)).collect();
+        order.sort_by_key(|(outer, _)| *outer);
+        let mut component = vec![0u32; graph.facts];
+        for (n, (_, members)) in order.iter().enumerate() {
+            for m in *members {
+                if let Some(c) = component.get_mut(m.index()) {
+                    *c = n as u32;
+                }
+            }
+        }
+        let count = order.len();
+        let of = |f: FactId| component.get(f.0 as usize).copied().unwrap_or(0);
+        let mut steps: Vec<(u32, (u32, Removed))> = Vec::new();
+        let mut joins: Vec<Join> = Vec::new();
+        for (x, removed) in active() {
+            let mut premises: SmallVec<[u32; 3]> = x.premises.iter().map(|f| of(*f)).collect();
+            premises.sort_unstable();
+            premises.dedup();
+            let conclusion = of(x.conclusion);
+            match premises.as_slice() {
+                _ if premises.contains(&conclusion) => {}
+                [one] => steps.push((*one, (conclusion, removed))),
+                _ => joins.push(Join { premises, conclusion, removed }),
+            }
+        }
+        steps.sort_unstable();
+        steps.dedup();
+        joins.sort_unstable();
+        joins.dedup();
+        let mut joined: Vec<(u32, u32)> =
+            joins.iter().zip(0u32..).flat_map(|(j, n)| j.premises.iter().map(move |p| (*p, n))).collect();
+        joined.sort_unstable();
+        Condensed { count, steps: Lists::new(count, &steps), joined: Lists::new(count, &joined), joins, component }
+    }
+
+    /// Closes up to 512 sources at once.
+    pub fn close(&self, sources: &[Vec<FactId>]) -> Lanes<'_> {
+        let lanes: Vec<(&[FactId], Removed)> = sources.iter().map(|s| (s.as_slice(), 0)).collect();
+        self.close_without(&lanes)
+    }
+
+    /// Closes up to 512 sources at once, each without some objects.
+    pub fn close_without(&self, lanes: &[(&[FactId], Removed)]) -> Lanes<'_> {
+        let mut bits = vec![[0u64; WORDS]; self.count];
+        let mut pending = Pending::new(self.count);
+        // Lanes that still have each of the eight objects.
+        let mut keeps = [[u64::MAX; WORDS]; Removed::BITS as usize];
+        for (lane, (starts, removed)) in lanes.iter().enumerate().take(LANES) {
+            let (word, bit) = (lane / 64, 1u64 << (lane % 64));
+            for f in *starts {
+                let Some(c) = self.component.get(f.0 as usize).copied() else { continue };
+                if let Some(w) = bits.get_mut(c as usize).and_then(|b| b.get_mut(word)) {
+                    *w |= bit;
+                    pending.add(c);
+                }
+            }
+            for (n, keep) in keeps.iter_mut().enumerate() {
+                if removed >> n & 1 == 1
+                    && let Some(w) = keep.get_mut(word)
+                {
+                    *w &= !bit;
+                }
+            }
+        }
+        let without = |all: &mut Bits, removed: Removed| {
+            for (n, keep) in keeps.iter().enumerate() {
+                if removed >> n & 1 == 1 {
+                    all.iter_mut().zip(keep).for_each(|(a, k)| *a &= k);
+                }
+            }
+        };
+        while let Some(c) = pending.next() {
+            let own = bits.get(c as usize).copied().unwrap_or_default();
+            for (conclusion, removed) in self.steps.of(c as usize) {
+                let mut all = own;
+                if *removed != 0 {
+                    without(&mut all, *removed);
+                }
+                if add(&mut bits, *conclusion, &all) {
+                    pending.add(*conclusion);
+                }
+            }
+            for n in self.joined.of(c as usize) {
+                let Some(join) = self.joins.get(*n as usize) else { continue };
+                let mut all = own;
+                for p in join.premises.iter().filter(|p| **p != c) {
+                    let have = bits.get(*p as usize).copied().unwrap_or_default();
+                    all.iter_mut().zip(have).for_each(|(a, b)| *a &= b);
+                }
+                without(&mut all, join.removed);
+                if add(&mut bits, join.conclusion, &all) {
+                    pending.add(join.conclusion);
+                }
+            }
+        }
+        Lanes { component: &self.component, bits }
+    }
+}
+
+/// Adds lanes to a component; whether any is new.
+fn add(bits: &mut [Bits], component: u32, lanes: &Bits) -> bool {
+    let Some(target) = bits.get_mut(component as usize) else { return false };
+    let mut changed = 0;
+    for (t, a) in target.iter_mut().zip(lanes) {
+        changed |= a & !*t;
+        *t |= a;
+    }
+    changed != 0
+}
+
+/// Components to visit, lowest number first.
+#[derive(Debug)]
+struct Pending {
+    words: Vec<u64>,
+    at: usize,
+}
+
+impl Pending {
+    fn new(count: usize) -> Self {
+        Pending { words: vec![0; count.div_ceil(64)], at: 0 }
+    }
+
+    fn add(&mut self, c: u32) {
+        let n = c as usize / 64;
+        if let Some(w) = self.words.get_mut(n) {
+            *w |= 1 << (c % 64);
+            self.at = self.at.min(n);
+        }
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        while let Some(w) = self.words.get_mut(self.at) {
+            if *w != 0 {
+                let bit = w.trailing_zeros();
+                *w &= *w - 1;
+                return Some(self.at as u32 * 64 + bit);
+            }
+            self.at += 1;
+        }
+        None
+    }
+}
