@@ -112,15 +112,16 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         let Some(index) = ctx.cluster.find(Kind::Namespace, "", ctx.ns_name(ns)) else { continue };
         let o = Obj { kind: Kind::Namespace, index };
         let name = ctx.ns_name(ns).to_owned();
-        // Who may patch nodes taints the others and labels the one that is held.
-        let ways = [
-            (Fact::Right(Right::EvictPods, ns), Fact::Attract(demand)),
-            (Fact::Right(Right::PatchNodes, EVERYWHERE), Fact::Attract(ANY)),
-        ];
-        for (right, node) in ways {
-            let e = Emit::scope(Fact::Drawn(ns, demand)).from(right).from(node);
+        let right = Emit::scope(Fact::Drawn(ns, demand)).from(Fact::Right(Right::EvictPods, ns));
+        let all = Emit::scope(Fact::Drawn(ns, demand)).from(Fact::Drawn(EVERYWHERE, ANY));
+        for e in [right.from(Fact::Attract(demand)), all] {
             ctx.emit(e.because(o, "/metadata/name", name.clone(), "pods of this namespace can be removed"));
         }
+    }
+    // Who may patch nodes taints the others and labels the one that is held.
+    if let Some(o) = ctx.anchor() {
+        let e = Emit::scope(Fact::Drawn(EVERYWHERE, ANY)).from(Fact::Right(Right::PatchNodes, EVERYWHERE));
+        ctx.emit(e.from(Fact::Attract(ANY)).because(o, "/metadata/name", "", "taints remove pods from other nodes"));
     }
     for (i, n) in ctx.cluster.objects.nodes.iter().enumerate() {
         let o = Obj { kind: Kind::Node, index: i as u32 };

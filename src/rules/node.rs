@@ -22,6 +22,9 @@ pub fn emit(ctx: &mut Ctx<'_>) {
     if let Some(o) = ctx.anchor() {
         let e = Emit::scope(Fact::Kubelets).from(Fact::Right(Right::NodesProxy, EVERYWHERE)).from(Fact::ApiReach);
         ctx.emit(e.because(o, "/metadata/name", "", "kubelets ask the API server whether a request is allowed"));
+        let e = Emit::new("kubelet-api-exec", Fact::AllPods).from(Fact::Kubelets).tier(3);
+        let e = e.unless_known("kubelet-reachable");
+        ctx.emit(e.because(o, "/metadata/name", "", "a kubelet runs commands in its pods"));
     }
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
         if p.spec.node_name.is_empty() || p.finished() {
@@ -34,13 +37,6 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             "/spec/nodeName",
             p.spec.node_name.clone(),
             "the pod runs on the node",
-        ));
-        let reach = Emit::new("kubelet-api-exec", Fact::Pod(i as u32)).from(Fact::Kubelets).tier(3);
-        ctx.emit(reach.unless_known("kubelet-reachable").because(
-            o,
-            "/spec/nodeName",
-            p.spec.node_name.clone(),
-            "the kubelet runs commands in its pods",
         ));
     }
     for (i, n) in ctx.cluster.objects.nodes.iter().enumerate() {
@@ -61,7 +57,9 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             name.clone(),
             "the kubelet's certificate is on the node",
         ));
-        for area in [Area::Kubelet, Area::KubeletOwn] {
+        // Without a container that sees files of the node, nobody asks what is in them.
+        let seen = [Area::Root, Area::Kubelet, Area::KubeletOwn].map(|a| ctx.facts.find(&Fact::HostFs(i, a)).is_some());
+        for area in [Area::Kubelet, Area::KubeletOwn].into_iter().filter(|_| seen.contains(&true)) {
             let f = Fact::HostFs(i, area);
             // Secret and token volumes are file systems of their own: seen through a bind mount only when mounts propagate.
             let unknown = (area == Area::Kubelet).then(|| format!("mounts-propagate:{name}"));
@@ -88,7 +86,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             ctx.emit(e.because(o, "/spec/nodeName", name.clone(), "the pod runs on the node"));
         }
         // The log handler of the kubelet, through the API server or at its own port.
-        let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::Right(Right::NodesProxy, EVERYWHERE));
+        let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::Kubelets);
         let direct = Emit::scope(Fact::LogsOn(i))
             .from(Fact::Right(Right::NodesLog, EVERYWHERE))
             .unless_known("kubelet-reachable");
@@ -142,6 +140,9 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
         if let Some(s) = ctx.cluster.find(Kind::Secret, ns, secret) {
             let e = Emit::new("node-id-secrets", Fact::Secret(s)).from(rights);
             ctx.emit(e.because(o, "/metadata/name", name, "a pod on this node refers to the Secret"));
+            if ctx.facts.find(&Fact::HostFs(node, Area::Kubelet)).is_none() {
+                continue;
+            }
             let e = Emit::new("hostfs-kubelet-loot", Fact::Secret(s)).from(Fact::HostFs(node, Area::Kubelet));
             ctx.emit(e.because(o, "/metadata/name", name, "the Secret is mounted under the kubelet's directory"));
         }
@@ -182,6 +183,9 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
             account.clone(),
             "the node may request tokens for accounts of its pods",
         ));
+        if ctx.facts.find(&Fact::HostFs(node, Area::Kubelet)).is_none() {
+            continue;
+        }
         let e = Emit::new("hostfs-kubelet-loot", identity).from(Fact::HostFs(node, Area::Kubelet));
         ctx.emit(e.because(
             pod,

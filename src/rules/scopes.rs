@@ -194,10 +194,12 @@ fn pods(ctx: &mut Ctx<'_>) {
 
 /// Attaching gives input only to a container that keeps its standard input open, and code only if that is a shell.
 fn attach(ctx: &mut Ctx<'_>, i: u32, p: &crate::model::pod::Pod, o: Obj) {
+    if !p.running_containers().any(|c| c.container.stdin) {
+        return;
+    }
     let attached = Fact::Attached(i);
-    let ns = ctx.ns(&p.metadata.namespace);
-    for scope in [ns, Some(EVERYWHERE)].into_iter().flatten() {
-        member(ctx, Fact::AttachIn(scope), attached, o, "the pod is in the scope of the right");
+    if let Some(ns) = ctx.ns(&p.metadata.namespace) {
+        member(ctx, Fact::AttachIn(ns), attached, o, "the pod is in the scope of the right");
     }
     for c in p.running_containers().filter(|c| c.container.stdin) {
         let e = Emit::new("pods-attach", Fact::Exec(i, c.ordinal)).from(attached).tier(2);
@@ -281,6 +283,7 @@ fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
         (Fact::AllSa, Fact::AnySa(ns)),
         (Fact::AllPods, Fact::PodsIn(ns)),
         (Fact::AllWorkloads, Fact::Workload(ns)),
+        (Fact::AttachIn(EVERYWHERE), Fact::AttachIn(ns)),
     ] {
         member(ctx, all, one, o, "the namespace is in the cluster-wide scope");
     }
