@@ -95,6 +95,11 @@ macro_rules! kinds {
                 Ok(())
             }
 
+            /// Takes over the objects of another list.
+            pub fn append(&mut self, mut other: Objects) {
+                $(self.$field.append(&mut other.$field);)*
+            }
+
             /// Snapshot lines of a kind, in stored order.
             pub fn lines(&self, kind: Kind) -> Vec<String> {
                 match kind {

@@ -17,7 +17,7 @@ use crate::rules::fact::Fact;
 use crate::search::Lane;
 use crate::search::closure::Local;
 use crate::search::lanes::{Condensed, LANES};
-use crate::search::proof::{Proof, Prover, Ranking};
+use crate::search::proof::{Guide, Proof, Prover, Ranking};
 
 /// How bad a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -102,7 +102,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
         }
         mask
     });
-    let condensed = [Condensed::new(&attack.graph, &masks[0]), Condensed::new(&attack.graph, &masks[1])];
+    let condensed = both(&masks, |m| Condensed::new(&attack.graph, m));
     let mut analysis = Analysis {
         paths: Vec::new(),
         pods: 0,
@@ -116,11 +116,12 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     analysis.pods = sources.iter().map(|s| s.pods.len()).sum();
     let sources = loud(attack, &masks[1], sources, to);
     let mut marks = vec![usize::MAX; attack.graph.facts];
+    let guides = admin.map(|a| both(&masks, |m| prover.guide(m, a, attack.id(Fact::ApiReach))));
     // Sources that reach cluster-admin for sure: only these can lose it when something is removed.
     let mut admins: Vec<&Source> = Vec::new();
     for chunk in sources.chunks(LANES) {
         let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
-        let lanes = [condensed[0].close(&starts), condensed[1].close(&starts)];
+        let lanes = both(&condensed, |c| c.close(&starts));
         // Targets by source: from the targets' side, so that sources × targets is never walked.
         let mut hits: Vec<Vec<(FactId, Verdict)>> = vec![Vec::new(); chunk.len()];
         for f in &to.facts {
@@ -181,7 +182,7 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
                 }
             }
             let mut flags = [false; 3];
-            let proofs = prove(&mut prover, &masks, &mut marks, source, groups.values());
+            let proofs = prove(&mut prover, &masks, guides.as_ref(), admin, &mut marks, source, groups.values());
             for (((rank, label), (verdict, targets)), proof) in groups.iter().zip(proofs) {
                 let kube_system = label == "secret/kube-system/*" && !namespaces.contains("kube-system");
                 let foreign = label == "secret/*" || kube_system;
@@ -247,11 +248,23 @@ fn loud(attack: &Attack, mask: &[bool], sources: Vec<Source>, to: &Selection) ->
         .collect()
 }
 
+/// The same for what is certain and for what is possible, on two threads.
+fn both<'a, A: Sync, T: Send>(inputs: &'a [A; 2], f: impl Fn(&'a A) -> T + Sync) -> [T; 2] {
+    let [must, may] = inputs;
+    std::thread::scope(|s| {
+        let other = s.spawn(|| f(may));
+        let first = f(must);
+        [first, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
+    })
+}
+
 /// The best proof of each group of targets; certain ones are proven without what is unknown. `marks` is a buffer: the
 /// group of each fact.
 fn prove<'a>(
     prover: &mut Prover<'_>,
     masks: &[Vec<bool>; 2],
+    guides: Option<&[Guide; 2]>,
+    admin: Option<FactId>,
     marks: &mut [usize],
     source: &Source,
     groups: impl Iterator<Item = &'a (Verdict, Vec<FactId>)> + Clone,
@@ -261,6 +274,15 @@ fn prove<'a>(
         let of_verdict = || groups.clone().enumerate().filter(|(_, (v, _))| *v == verdict);
         let numbers: Vec<usize> = of_verdict().map(|(n, _)| n).collect();
         if numbers.is_empty() {
+            continue;
+        }
+        if let ([n], Some(admin), Some(guide)) =
+            (numbers.as_slice(), admin, guides.and_then(|g| g.get(usize::from(verdict == Verdict::Unknown))))
+            && of_verdict().all(|(_, (_, targets))| *targets == [admin])
+        {
+            if let Some(slot) = out.get_mut(*n) {
+                *slot = prover.prove_guided(mask, &source.starts, guide);
+            }
             continue;
         }
         let mark = |marks: &mut [usize], set: bool| {

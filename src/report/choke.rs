@@ -42,9 +42,9 @@ pub(super) fn choke_points(
     let mut candidates: Vec<(usize, u64)> = cited.into_iter().map(|(o, n)| (n, o)).collect();
     candidates.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     candidates.truncate(if sources.len() > 2000 { 3 } else { 8 });
-    let number: BTreeMap<u64, u32> = candidates.iter().zip(0..).map(|((_, o), n)| (*o, n)).collect();
     let removals = |x: &Instance| {
-        x.evidence.iter().filter_map(|e| number.get(&e.object.0)).fold(0, |set: Removed, n| set | 1 << n)
+        let cites = |o: &u64| x.evidence.iter().any(|e| e.object.0 == *o);
+        candidates.iter().enumerate().filter(|(_, (_, o))| cites(o)).fold(0, |set: Removed, (n, _)| set | 1 << n)
     };
     let condensed = Condensed::with_removals(&attack.graph, mask, &removals);
     // One lane a source and a removed object.

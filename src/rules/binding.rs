@@ -24,6 +24,10 @@ pub fn hypothetical(cluster: &Cluster, authz: &Authorizer<'_>) -> Vec<(Obj, Bind
     for g in authz.grants() {
         let Some((_, role)) = g.role else { continue };
         for rule in role.rules.iter().filter(|r| matches(&r.verbs, "bind") && matches(&r.api_groups, RBAC)) {
+            // Who may do everything wins nothing by binding.
+            if super::combos::is_everything(rule) {
+                continue;
+            }
             let named = |name: &String| rule.resource_names.is_empty() || rule.resource_names.contains(name);
             let scopes: Vec<&str> = if g.namespace().is_empty() { namespaces.clone() } else { vec![g.namespace()] };
             if matches(&rule.resources, "clusterroles") {

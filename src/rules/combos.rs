@@ -56,6 +56,15 @@ fn scopes(ctx: &Ctx<'_>, class: &Class) -> BTreeSet<String> {
 pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
     for (k, class) in classes.iter().enumerate() {
         let k = k as u32;
+        // One rule that allows everything everywhere says it all.
+        let everything = |id: &GrantId| {
+            ctx.authz.grant(*id).is_some_and(|g| {
+                g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything))
+            })
+        };
+        if class.all.iter().any(everything) {
+            continue;
+        }
         let scopes = scopes(ctx, class);
         if class_has(ctx, class, &["impersonate"], "") {
             impersonation(ctx, k, class);

@@ -138,7 +138,7 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
     ctx.emit(e.because(o, "/metadata/name", name, "the Node authorizer knows this user by the node's name"));
     for (ns, secret) in &objects.secrets {
         if let Some(s) = ctx.cluster.find(Kind::Secret, ns, secret) {
-            let e = Emit::new("node-id-secrets", Fact::Secret(s)).from(rights);
+            let e = Emit::new("node-id-secrets", Fact::Secret(s)).from(rights).tier(2);
             ctx.emit(e.because(o, "/metadata/name", name, "a pod on this node refers to the Secret"));
             if ctx.facts.find(&Fact::HostFs(node, Area::Kubelet)).is_none() {
                 continue;
@@ -176,7 +176,7 @@ fn identity_rights(ctx: &mut Ctx<'_>, authorizer: &NodeAuthorizer, o: Obj, name:
             .map(|index| Obj { kind: Kind::Pod, index });
         let Some(pod) = holder else { continue };
         let identity = ctx.account(ns, account);
-        let e = Emit::new("node-id-sa-token", identity).from(rights);
+        let e = Emit::new("node-id-sa-token", identity).from(rights).tier(2);
         ctx.emit(e.because(
             pod,
             "/spec/serviceAccountName",

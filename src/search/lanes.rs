@@ -102,7 +102,9 @@ impl Condensed {
     /// The same for passes in which some lanes are without some objects: `removals` names the objects that an instance
     /// needs.
     pub fn with_removals(graph: &Graph, mask: &[bool], removals: &dyn Fn(&Instance) -> Removed) -> Self {
-        let active = || graph.instances.iter().zip(mask).filter(|(_, on)| **on).map(|(x, _)| (x, removals(x)));
+        let removed: Vec<Removed> = graph.instances.iter().map(removals).collect();
+        let active =
+            || graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on).map(|((x, _), r)| (x, *r));
         let edge = |p: FactId, x: &Instance| (NodeIndex::new(p.0 as usize), NodeIndex::new(x.conclusion.0 as usize));
         let mut edges = DiGraph::<(), (), u32>::with_capacity(graph.facts, graph.instances.len());
         (0..graph.facts).for_each(|_| {

@@ -42,6 +42,21 @@ fn cost(graph: &Graph, settings: &Settings, ranking: Ranking, i: u32) -> u64 {
     }
 }
 
+/// Lower bounds of the way to a target, by fact.
+#[derive(Debug)]
+pub struct Guide {
+    target: FactId,
+    given: Option<FactId>,
+    ahead: Vec<u64>,
+}
+
+/// Place in the queue; `None` when the fact leads nowhere.
+fn key(guide: Option<&Guide>, cost: u64, fact: u32) -> Option<u64> {
+    let Some(g) = guide else { return Some(cost) };
+    let ahead = g.ahead.get(fact as usize).copied().filter(|a| *a != u64::MAX)?;
+    Some(cost.saturating_add(ahead))
+}
+
 /// A fact with more instances than this is joined from the other premises where that is less work.
 const WIDE: usize = 64;
 
@@ -94,6 +109,41 @@ impl<'g> Prover<'g> {
         }
     }
 
+    /// What each fact costs at least on the way to a target, other premises taken as free; `u64::MAX` when it leads
+    /// nowhere. Worth its walk over the whole graph when many sources are asked about one target.
+    ///
+    /// `given` is a fact that sources have at once: what would only lead to it counts as leading nowhere.
+    pub fn guide(&self, mask: &[bool], target: FactId, given: Option<FactId>) -> Guide {
+        let mut ahead = vec![u64::MAX; self.graph.facts];
+        let mut heap = BinaryHeap::new();
+        if let Some(a) = ahead.get_mut(target.0 as usize) {
+            *a = 0;
+            heap.push(Reverse((0u64, target.0)));
+        }
+        while let Some(Reverse((c, f))) = heap.pop() {
+            if ahead.get(f as usize).is_none_or(|a| *a < c) || given == Some(FactId(f)) {
+                continue;
+            }
+            for &i in self.graph.concluding(FactId(f)) {
+                let on = mask.get(i as usize).copied().unwrap_or(false);
+                let Some(x) = self.graph.instances.get(i as usize).filter(|_| on) else { continue };
+                let new = c.saturating_add(cost(self.graph, self.settings, self.ranking, i));
+                for p in &x.premises {
+                    if let Some(a) = ahead.get_mut(p.0 as usize)
+                        && new < *a
+                    {
+                        *a = new;
+                        heap.push(Reverse((new, p.0)));
+                    }
+                }
+            }
+        }
+        if let Some(a) = given.and_then(|g| ahead.get_mut(g.0 as usize)) {
+            *a = 0;
+        }
+        Guide { target, given, ahead }
+    }
+
     /// Best proof of the cheapest of the targets, or of the first target in number order among equals.
     pub fn prove(
         &mut self,
@@ -103,7 +153,8 @@ impl<'g> Prover<'g> {
         targets: &dyn Fn(FactId) -> bool,
     ) -> Option<Proof> {
         let mut found = None;
-        self.run(mask, banned, starts, &mut |f, c| {
+        let sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
+        self.run(mask, banned, &sources, None, &mut |f, c| {
             let hit = targets(f);
             if hit {
                 found = Some((f, c));
@@ -111,6 +162,39 @@ impl<'g> Prover<'g> {
             hit
         });
         found.map(|(f, c)| self.extract(f, c))
+    }
+
+    /// Best proof of the target of a guide: first of the given fact, then the rest with that fact at its price.
+    pub fn prove_guided(&mut self, mask: &[bool], starts: &[FactId], guide: &Guide) -> Option<Proof> {
+        let target = guide.target;
+        let none = BTreeSet::new();
+        let given = guide.given.and_then(|g| self.prove(mask, &none, starts, &|f| f == g));
+        if guide.given == Some(target) {
+            return given;
+        }
+        let mut sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
+        sources.extend(given.as_ref().map(|p| (p.target, p.cost)));
+        let mut found = None;
+        self.run(mask, &none, &sources, Some(guide), &mut |f, c| {
+            if f == target {
+                found = Some(c);
+            }
+            f == target
+        });
+        let mut proof = found.map(|c| self.extract(target, c))?;
+        if let Some(given) = given {
+            let mut all = given.instances;
+            let rest = std::mem::take(&mut proof.instances);
+            let premises = |i: &u32| self.graph.instances.get(*i as usize).map(|x| &x.premises);
+            if rest.iter().filter_map(premises).any(|p| p.contains(&given.target)) {
+                let seen: BTreeSet<u32> = all.iter().copied().collect();
+                all.extend(rest.iter().filter(|i| !seen.contains(i)));
+                proof.instances = all;
+            } else {
+                proof.instances = rest;
+            }
+        }
+        Some(proof)
     }
 
     /// Best proof for each group of targets; `groups` tells the group of a fact.
@@ -123,7 +207,8 @@ impl<'g> Prover<'g> {
     ) -> Vec<Option<Proof>> {
         let mut found: Vec<Option<(FactId, u64)>> = vec![None; count];
         let mut left = count;
-        self.run(mask, &BTreeSet::new(), starts, &mut |f, c| {
+        let sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
+        self.run(mask, &BTreeSet::new(), &sources, None, &mut |f, c| {
             if let Some(slot) = groups(f).and_then(|g| found.get_mut(g))
                 && slot.is_none()
             {
@@ -135,45 +220,47 @@ impl<'g> Prover<'g> {
         found.into_iter().map(|x| x.map(|(f, c)| self.extract(f, c))).collect()
     }
 
-    /// Settles facts, cheapest first, until `stop` says so.
+    /// Settles facts, cheapest first, until `stop` says so. With a guide: first those of the cheapest whole way, as in
+    /// A*. That settles each fact at its final cost too: a guide never falls by more than an instance costs.
     fn run(
         &mut self,
         mask: &[bool],
         banned: &BTreeSet<u32>,
-        starts: &[FactId],
+        starts: &[(FactId, u64)],
+        guide: Option<&Guide>,
         stop: &mut dyn FnMut(FactId, u64) -> bool,
     ) {
         self.reset();
         let mut heap = BinaryHeap::new();
-        for f in starts {
+        for (f, price) in starts {
             if let Some(b) = self.best.get_mut(f.0 as usize) {
-                *b = 0;
+                *b = (*b).min(*price);
                 self.touched.push(f.0);
-                heap.push(Reverse((0u64, f.0)));
+                heap.push(Reverse((*b, f.0)));
             }
         }
         // Settled facts, with how many instances they take part in: what a wide fact is joined with.
         let mut settled: Vec<FactId> = Vec::new();
         let mut walked = 0;
-        while let Some(Reverse((c, f))) = heap.pop() {
+        while let Some(Reverse((_, f))) = heap.pop() {
             match self.done.get_mut(f as usize) {
                 Some(d) if !*d => *d = true,
                 _ => continue,
             }
             let f = FactId(f);
-            if stop(f, c) {
+            if stop(f, self.best.get(f.0 as usize).copied().unwrap_or(0)) {
                 return;
             }
             let using = self.graph.using(f);
             if using.len() > walked && !self.opaque.get(f.0 as usize).copied().unwrap_or(true) {
                 for g in &settled {
                     for &i in self.graph.using(*g) {
-                        self.relax(i, mask, banned, &mut heap);
+                        self.relax(i, mask, banned, guide, &mut heap);
                     }
                 }
             } else {
                 for &i in using {
-                    self.relax(i, mask, banned, &mut heap);
+                    self.relax(i, mask, banned, guide, &mut heap);
                 }
                 settled.push(f);
                 walked += using.len();
@@ -182,7 +269,14 @@ impl<'g> Prover<'g> {
     }
 
     /// Uses an instance if all its premises are settled.
-    fn relax(&mut self, i: u32, mask: &[bool], banned: &BTreeSet<u32>, heap: &mut BinaryHeap<Reverse<(u64, u32)>>) {
+    fn relax(
+        &mut self,
+        i: u32,
+        mask: &[bool],
+        banned: &BTreeSet<u32>,
+        guide: Option<&Guide>,
+        heap: &mut BinaryHeap<Reverse<(u64, u32)>>,
+    ) {
         if !mask.get(i as usize).copied().unwrap_or(false) {
             return;
         }
@@ -204,7 +298,9 @@ impl<'g> Prover<'g> {
                 *b = new;
                 *by = i;
                 self.touched.push(to);
-                heap.push(Reverse((new, to)));
+                if let Some(key) = key(guide, new, to) {
+                    heap.push(Reverse((key, to)));
+                }
             } else if new == *b && *by != NONE && i < *by {
                 *by = i;
             }
@@ -229,8 +325,7 @@ impl<'g> Prover<'g> {
         let mut stack = vec![(target, false)];
         while let Some((f, ready)) = stack.pop() {
             let i = self.by.get(f.0 as usize).copied().unwrap_or(NONE);
-            let start = self.best.get(f.0 as usize) == Some(&0) && i == NONE;
-            if start || i == NONE || placed.contains(&i) {
+            if i == NONE || placed.contains(&i) {
                 continue;
             }
             if ready {

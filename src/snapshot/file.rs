@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
-use crate::model::{Gap, Kind, SourceInfo, Version};
+use crate::model::{Gap, Kind, Objects, SourceInfo, Version};
 
 /// Format that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -194,8 +194,10 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
             continue;
         };
         if name == "gaps.jsonl" {
-            for_lines(entry, shown, &name, |line| {
-                snapshot.gaps.push(serde_json::from_str::<Gap>(line).map_err(|e| e.to_string())?);
+            for_lines(entry, shown, &name, |_, line| {
+                snapshot
+                    .gaps
+                    .push(serde_json::from_str::<Gap>(line).map_err(|e| damaged(shown, &name, &e.to_string()))?);
                 Ok(())
             })?;
             continue;
@@ -203,7 +205,7 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
         // Files of kinds that this version does not know are left alone: a newer minor release may add kinds.
         let kind = name.strip_suffix(".jsonl").and_then(|k| Kind::ALL.iter().copied().find(|x| x.info().kind == k));
         let Some(kind) = kind else { continue };
-        for_lines(entry, shown, &name, |line| snapshot.objects.push_line(kind, line))?;
+        objects(entry, shown, &name, kind, &mut snapshot.objects)?;
         if m.kinds.contains_key(kind.info().kind) {
             let expected = m.kinds.get(kind.info().kind).copied().unwrap_or(0);
             if snapshot.objects.len(kind) != expected {
@@ -245,11 +247,47 @@ fn damaged(path: &str, part: &str, reason: &str) -> SnapshotError {
     SnapshotError::Damaged { path: path.to_owned(), part: part.to_owned(), reason: reason.to_owned() }
 }
 
+/// Bytes of lines that are parsed at a time.
+const CHUNK: usize = 4 << 20;
+
+/// Reads the objects of a kind, on two threads.
+fn objects(entry: impl Read, path: &str, part: &str, kind: Kind, into: &mut Objects) -> Result<(), SnapshotError> {
+    let parse = |lines: &[(usize, String)]| {
+        let mut out = Objects::default();
+        for (number, line) in lines {
+            out.push_line(kind, line).map_err(|e| damaged(path, part, &format!("line {number}: {e}")))?;
+        }
+        Ok::<Objects, SnapshotError>(out)
+    };
+    let mut flush = |lines: &mut Vec<(usize, String)>| {
+        let (left, right) = lines.split_at(lines.len() / 2);
+        let (a, b) = std::thread::scope(|s| {
+            let other = s.spawn(|| parse(right));
+            (parse(left), other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        into.append(a?);
+        into.append(b?);
+        lines.clear();
+        Ok(())
+    };
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    for_lines(entry, path, part, |number, line| {
+        bytes += line.len();
+        lines.push((number, line.to_owned()));
+        if bytes >= CHUNK {
+            flush(&mut lines)?;
+            bytes = 0;
+        }
+        Ok(())
+    })?;
+    flush(&mut lines)
+}
+
 fn for_lines(
     entry: impl Read,
     path: &str,
     part: &str,
-    mut each: impl FnMut(&str) -> Result<(), String>,
+    mut each: impl FnMut(usize, &str) -> Result<(), SnapshotError>,
 ) -> Result<(), SnapshotError> {
     let mut reader = BufReader::with_capacity(1 << 16, entry);
     let mut line = String::new();
@@ -263,7 +301,7 @@ fn for_lines(
         }
         let text = line.trim_end();
         if !text.is_empty() {
-            each(text).map_err(|e| damaged(path, part, &format!("line {number}: {e}")))?;
+            each(number, text)?;
         }
     }
 }

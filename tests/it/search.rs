@@ -88,15 +88,20 @@ fn closure_and_best_proof_agree_with_brute_force() {
                 let proof = prover.prove(&mask, &BTreeSet::new(), starts, &|x| x == id);
                 assert_eq!(want[f], proof.as_ref().map(|p| p.cost), "cost, round {round}");
                 assert_eq!(proof, each[f], "one by one and together, round {round}");
-                let Some(p) = proof else { continue };
-                proofs += 1;
-                let mut known: BTreeSet<FactId> = starts.iter().copied().collect();
-                for i in &p.instances {
-                    let x = &graph.instances[*i as usize];
-                    assert!(x.premises.iter().all(|q| known.contains(q)), "a premise comes after its use");
-                    known.insert(x.conclusion);
+                let given = (rng.u8(0..3) > 0).then(|| FactId(rng.u32(0..facts as u32)));
+                let guide = prover.guide(&mask, id, given);
+                let guided = prover.prove_guided(&mask, starts, &guide);
+                assert_eq!(want[f], guided.as_ref().map(|p| p.cost), "guided, round {round}");
+                for p in [proof, guided].into_iter().flatten() {
+                    proofs += 1;
+                    let mut known: BTreeSet<FactId> = starts.iter().copied().collect();
+                    for i in &p.instances {
+                        let x = &graph.instances[*i as usize];
+                        assert!(x.premises.iter().all(|q| known.contains(q)), "a premise comes after its use");
+                        known.insert(x.conclusion);
+                    }
+                    assert!(known.contains(&id));
                 }
-                assert!(known.contains(&id));
             }
         }
     }
