@@ -5,6 +5,8 @@ pub mod answer;
 mod choke;
 pub mod name;
 mod platform;
+mod row;
+mod source;
 pub mod step;
 
 pub use answer::{Answer, Question, Verdict};

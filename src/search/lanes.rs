@@ -96,12 +96,18 @@ impl<T: Copy> Lists<T> {
 impl Condensed {
     /// Merges the components of the active part of a graph.
     pub fn new(graph: &Graph, mask: &[bool]) -> Self {
-        Self::with_removals(graph, mask, &|_| 0)
+        Self::with(graph, mask, None, &|_| 0)
     }
 
-    /// The same for passes in which some lanes are without some objects: `removals` names the objects that an instance
-    /// needs.
-    pub fn with_removals(graph: &Graph, mask: &[bool], removals: &dyn Fn(&Instance) -> Removed) -> Self {
+    /// The same for sources that all have the fact `given`, which then joins nothing: far more is merged. And for passes
+    /// in which some lanes are without some objects: `removals` names the objects that an instance needs.
+    pub fn with(graph: &Graph, mask: &[bool], given: Option<FactId>, removals: &dyn Fn(&Instance) -> Removed) -> Self {
+        let needs = |x: &Instance| -> SmallVec<[FactId; 3]> {
+            match given {
+                Some(g) if x.premises.len() > 1 => x.premises.iter().copied().filter(|p| *p != g).collect(),
+                _ => x.premises.iter().copied().collect(),
+            }
+        };
         let removed: Vec<Removed> = graph.instances.iter().map(removals).collect();
         let active =
             || graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on).map(|((x, _), r)| (x, *r));
@@ -110,16 +116,19 @@ impl Condensed {
         (0..graph.facts).for_each(|_| {
             edges.add_node(());
         });
-        for (x, _) in active().filter(|(x, removed)| x.premises.len() == 1 && *removed == 0) {
-            for (a, b) in x.premises.iter().map(|p| edge(*p, x)) {
-                edges.add_edge(a, b, ());
+        let mut later = Vec::new();
+        for (x, removed) in active() {
+            match (needs(x).as_slice(), removed) {
+                ([p], 0) => {
+                    let (a, b) = edge(*p, x);
+                    edges.add_edge(a, b, ());
+                }
+                (premises, _) => later.extend(premises.iter().map(|p| edge(*p, x))),
             }
         }
         let merged = tarjan_scc(&edges);
-        for (x, _) in active().filter(|(x, removed)| x.premises.len() > 1 || *removed != 0) {
-            for (a, b) in x.premises.iter().map(|p| edge(*p, x)) {
-                edges.add_edge(a, b, ());
-            }
+        for (a, b) in later {
+            edges.add_edge(a, b, ());
         }
         // Both come in reverse topological order.
         let mut outer = vec![0u32; graph.facts];
@@ -146,7 +155,7 @@ impl Condensed {
         let mut steps: Vec<(u32, (u32, Removed))> = Vec::new();
         let mut joins: Vec<Join> = Vec::new();
         for (x, removed) in active() {
-            let mut premises: SmallVec<[u32; 3]> = x.premises.iter().map(|f| of(*f)).collect();
+            let mut premises: SmallVec<[u32; 3]> = needs(x).iter().map(|f| of(*f)).collect();
             premises.sort_unstable();
             premises.dedup();
             let conclusion = of(x.conclusion);

@@ -109,6 +109,38 @@ fn closure_and_best_proof_agree_with_brute_force() {
 }
 
 #[test]
+fn lanes_with_a_given_fact_and_without_objects_agree_with_single_closures() {
+    let mut rng = fastrand::Rng::with_seed(13);
+    let mut gone = 0;
+    for round in 0..3_000 {
+        let (graph, facts) = random(&mut rng);
+        let mask = Settings::default().mask(&graph, Lane::May);
+        let given = (rng.u8(0..4) > 0).then(|| FactId(rng.u32(0..facts as u32)));
+        // Eight objects; an instance needs some of them.
+        let needs = |x: &Instance| if x.technique.is_multiple_of(3) { 1u8 << (x.technique % 8) } else { 0 };
+        let condensed = Condensed::with(&graph, &mask, given, &needs);
+        let lanes: Vec<(Vec<FactId>, u8)> = (0..6)
+            .map(|_| {
+                let start = FactId(rng.u32(0..facts as u32));
+                (std::iter::once(start).chain(given).collect(), if rng.bool() { rng.u8(..) } else { 0 })
+            })
+            .collect();
+        let borrowed: Vec<(&[FactId], u8)> = lanes.iter().map(|(s, r)| (s.as_slice(), *r)).collect();
+        let closed = condensed.close_without(&borrowed);
+        for (n, (starts, removed)) in lanes.iter().enumerate() {
+            let left: Vec<bool> =
+                graph.instances.iter().zip(&mask).map(|(x, on)| *on && needs(x) & removed == 0).collect();
+            let want = closure(&graph, &left, starts);
+            for (f, want) in want.iter().enumerate() {
+                assert_eq!(*want, closed.holds(FactId(f as u32), n), "round {round}");
+            }
+            gone += usize::from(want != closure(&graph, &mask, starts));
+        }
+    }
+    assert!(gone > 500, "{gone}");
+}
+
+#[test]
 fn further_proofs_are_different_and_not_cheaper() {
     let mut rng = fastrand::Rng::with_seed(11);
     let settings = Settings::default();
