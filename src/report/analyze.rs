@@ -17,7 +17,8 @@ use crate::query::selector::Selection;
 use crate::rules::Attack;
 use crate::rules::fact::Fact;
 use crate::search::Lane;
-use crate::search::lanes::{Condensed, LANES, Lanes};
+use crate::search::lanes::LANES;
+use crate::search::pivot::{Closed, Pivot};
 use crate::search::proof::{Guide, Proof, Prover, Ranking};
 
 /// The whole result.
@@ -66,42 +67,34 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     let mut pods_with_path = [0; 3];
     // Sources that reach cluster-admin for sure: only these can lose it when something is removed.
     let mut admins: Vec<&Source> = Vec::new();
-    let (with_api, without): (Vec<&Source>, Vec<&Source>) =
-        sources.iter().partition(|s| api.is_some_and(|f| s.has(attack, &masks[0], f)));
-    for (part, given) in [(with_api, api), (without, None)] {
-        if part.is_empty() {
-            continue;
-        }
-        let condensed = both(&masks, |m| Condensed::with(&attack.graph, m, given, &|_| 0));
-        for chunk in part.chunks(LANES) {
-            let starts: Vec<Vec<FactId>> =
-                chunk.iter().map(|s| s.starts.iter().copied().chain(given).collect()).collect();
-            let lanes = both(&condensed, |c| c.close(&starts));
-            let all_hits = hits(to, &lanes, chunk.len());
-            for ((lane, source), hits) in chunk.iter().enumerate().zip(&all_hits) {
-                let admin_verdict = admin.and_then(|a| verdict(&lanes, a, lane));
-                if admin_verdict == Some(Verdict::Yes) {
-                    admins.push(source);
+    let pivots = both(&masks, |m| Pivot::new(&attack.graph, m, api));
+    for chunk in sources.chunks(LANES) {
+        let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
+        let lanes = both(&pivots, |p| p.close(&starts));
+        let all_hits = hits(to, &lanes, chunk.len());
+        for ((lane, source), hits) in chunk.iter().enumerate().zip(&all_hits) {
+            let admin_verdict = admin.and_then(|a| verdict(&lanes, a, lane));
+            if admin_verdict == Some(Verdict::Yes) {
+                admins.push(source);
+            }
+            let groups = group(attack, cluster, source, admin.zip(admin_verdict), hits);
+            let proofs = prove(&mut prover, &masks, guides.as_ref(), admin, &mut marks, source, groups.values());
+            let namespaces = namespaces(cluster, source);
+            let mut flags = [false; 3];
+            for (((rank, label), (verdict, targets)), proof) in groups.into_iter().zip(proofs) {
+                let kube_system = label == "secret/kube-system/*" && !namespaces.contains("kube-system");
+                let foreign = label == "secret/*" || kube_system;
+                if verdict == Verdict::Yes {
+                    flags[0] |= rank == 0;
+                    flags[1] |= rank <= 1;
+                    flags[2] |= rank == 0 || (rank == 2 && foreign);
                 }
-                let groups = group(attack, cluster, source, admin.zip(admin_verdict), hits);
-                let proofs = prove(&mut prover, &masks, guides.as_ref(), admin, &mut marks, source, groups.values());
-                let namespaces = namespaces(cluster, source);
-                let mut flags = [false; 3];
-                for (((rank, label), (verdict, targets)), proof) in groups.into_iter().zip(proofs) {
-                    let kube_system = label == "secret/kube-system/*" && !namespaces.contains("kube-system");
-                    let foreign = label == "secret/*" || kube_system;
-                    if verdict == Verdict::Yes {
-                        flags[0] |= rank == 0;
-                        flags[1] |= rank <= 1;
-                        flags[2] |= rank == 0 || (rank == 2 && foreign);
-                    }
-                    let Some(proof) = proof else { continue };
-                    let steps = step::steps(attack, cluster, &settings, &proof);
-                    rows.add(source, Finding { verdict, label, targets, steps, foreign });
-                }
-                for (slot, _) in pods_with_path.iter_mut().zip(flags).filter(|(_, flag)| *flag) {
-                    *slot += source.pods.len();
-                }
+                let Some(proof) = proof else { continue };
+                let steps = step::steps(attack, cluster, &settings, &proof);
+                rows.add(source, Finding { verdict, label, targets, steps, foreign });
+            }
+            for (slot, _) in pods_with_path.iter_mut().zip(flags).filter(|(_, flag)| *flag) {
+                *slot += source.pods.len();
             }
         }
     }
@@ -122,7 +115,7 @@ fn namespaces<'c>(cluster: &'c Cluster, source: &Source) -> BTreeSet<&'c str> {
 }
 
 /// How sure a fact is in a lane; `None` when it does not follow.
-fn verdict(lanes: &[Lanes<'_>; 2], fact: FactId, lane: usize) -> Option<Verdict> {
+fn verdict(lanes: &[Closed<'_>; 2], fact: FactId, lane: usize) -> Option<Verdict> {
     match lanes.each_ref().map(|l| l.holds(fact, lane)) {
         [true, _] => Some(Verdict::Yes),
         [false, true] => Some(Verdict::Unknown),
@@ -131,7 +124,7 @@ fn verdict(lanes: &[Lanes<'_>; 2], fact: FactId, lane: usize) -> Option<Verdict>
 }
 
 /// Targets by lane, gathered from the targets' side: sources × targets is never walked.
-fn hits(to: &Selection, lanes: &[Lanes<'_>; 2], count: usize) -> Vec<Vec<(FactId, Verdict)>> {
+fn hits(to: &Selection, lanes: &[Closed<'_>; 2], count: usize) -> Vec<Vec<(FactId, Verdict)>> {
     let mut hits = vec![Vec::new(); count];
     let [must, may] = lanes;
     for f in &to.facts {

@@ -15,7 +15,8 @@ use crate::rules::entry::EXPOSED;
 use crate::rules::fact::Fact;
 use crate::rules::technique::{SCOPE, technique};
 use crate::search::closure::closure;
-use crate::search::lanes::{Condensed, LANES};
+use crate::search::lanes::LANES;
+use crate::search::pivot::Pivot;
 use crate::search::proof::{Prover, Ranking};
 use crate::search::{Lane, Settings};
 
@@ -214,9 +215,9 @@ fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection
         let hit = to.facts.contains(one) || to.facts.iter().any(|t| known.get(t.0 as usize).copied().unwrap_or(false));
         return hit.then_some(*one);
     }
-    let condensed = Condensed::new(&attack.graph, mask);
+    let pivot = Pivot::new(&attack.graph, mask, attack.id(Fact::ApiReach));
     for chunk in sources.chunks(LANES) {
-        let lanes = condensed.close(&chunk.iter().map(|s| starts(attack, cluster, *s)).collect::<Vec<_>>());
+        let lanes = pivot.close(&chunk.iter().map(|s| starts(attack, cluster, *s)).collect::<Vec<_>>());
         let reached = to.facts.iter().filter_map(|t| lanes.lanes_of(*t).next()).min();
         let trivial = chunk.iter().position(|s| to.facts.contains(s));
         if let Some(lane) = reached.into_iter().chain(trivial).min() {

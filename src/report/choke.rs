@@ -11,7 +11,8 @@ use crate::model::Cluster;
 use crate::rules::Attack;
 use crate::rules::ctx::unpack;
 use crate::rules::fact::Fact;
-use crate::search::lanes::{Condensed, LANES, Removed};
+use crate::search::lanes::{LANES, Removed};
+use crate::search::pivot::Pivot;
 
 /// Objects whose removal takes cluster-admin from most pods, measured by closing the graph without them.
 pub(super) fn choke_points(
@@ -48,18 +49,14 @@ pub(super) fn choke_points(
         let cites = |o: &u64| x.evidence.iter().any(|e| e.object.0 == *o);
         candidates.iter().enumerate().filter(|(_, (_, o))| cites(o)).fold(0, |set: Removed, (n, _)| set | 1 << n)
     };
-    let api = attack.id(Fact::ApiReach).filter(|f| sources.iter().all(|s| s.has(attack, mask, *f)));
-    let condensed = Condensed::with(&attack.graph, mask, api, &removals);
+    let pivot = Pivot::with_removals(&attack.graph, mask, attack.id(Fact::ApiReach), &removals);
     // One lane a source and a removed object.
     let mut lost = vec![0usize; candidates.len()];
     let lanes: Vec<(usize, &Source)> =
         (0..candidates.len()).flat_map(|n| sources.iter().map(move |s| (n, *s))).collect();
     for chunk in lanes.chunks(LANES) {
-        let starts: Vec<Vec<FactId>> =
-            chunk.iter().map(|(_, s)| s.starts.iter().copied().chain(api).collect()).collect();
-        let starts: Vec<(&[FactId], Removed)> =
-            starts.iter().zip(chunk).map(|(s, (n, _))| (s.as_slice(), 1 << n)).collect();
-        let closed = condensed.close_without(&starts);
+        let starts: Vec<(&[FactId], Removed)> = chunk.iter().map(|(n, s)| (s.starts.as_slice(), 1 << n)).collect();
+        let closed = pivot.close_without(&starts);
         for (_, (n, s)) in chunk.iter().enumerate().filter(|(lane, _)| !closed.holds(admin, *lane)) {
             if let Some(count) = lost.get_mut(*n) {
                 *count += s.pods.len().max(usize::from(s.internet));

@@ -26,21 +26,6 @@ pub(super) struct Source {
     pub(super) own: BTreeSet<FactId>,
 }
 
-impl Source {
-    /// Whether a start gives a fact by itself.
-    pub(super) fn has(&self, attack: &Attack, mask: &[bool], fact: FactId) -> bool {
-        let gives = |i: &u32| {
-            mask.get(*i as usize) == Some(&true)
-                && attack
-                    .graph
-                    .instances
-                    .get(*i as usize)
-                    .is_some_and(|x| x.conclusion == fact && x.premises.len() == 1)
-        };
-        self.starts.contains(&fact) || self.starts.iter().flat_map(|s| attack.graph.using(*s)).any(gives)
-    }
-}
-
 /// Groups pods whose containers have the same ways out.
 pub(super) fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> {
     let mut map: BTreeMap<Vec<WayOut>, Source> = BTreeMap::new();

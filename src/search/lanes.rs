@@ -1,6 +1,6 @@
 //! 512 closures at once, one bit each, over a graph whose components are merged.
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use smallvec::SmallVec;
 
@@ -126,13 +126,14 @@ impl Condensed {
                 (premises, _) => later.extend(premises.iter().map(|p| edge(*p, x))),
             }
         }
-        let merged = tarjan_scc(&edges);
+        // Not tarjan_scc: it recurses, as deep as the longest path.
+        let merged = kosaraju_scc(&edges);
         for (a, b) in later {
             edges.add_edge(a, b, ());
         }
         // Both come in reverse topological order.
         let mut outer = vec![0u32; graph.facts];
-        for (n, members) in tarjan_scc(&edges).iter().rev().enumerate() {
+        for (n, members) in kosaraju_scc(&edges).iter().rev().enumerate() {
             for m in members {
                 if let Some(o) = outer.get_mut(m.index()) {
                     *o = n as u32;

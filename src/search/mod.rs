@@ -2,6 +2,7 @@
 
 pub mod closure;
 pub mod lanes;
+pub mod pivot;
 pub mod proof;
 
 use crate::graph::{Graph, Instance};

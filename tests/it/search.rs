@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kpath::graph::{Builder, Evidence, FactId, Graph, Instance, Object, Text};
 use kpath::search::closure::{Local, closure};
 use kpath::search::lanes::Condensed;
+use kpath::search::pivot::Pivot;
 use kpath::search::proof::{Prover, Ranking};
 use kpath::search::{Lane, Settings};
 
@@ -119,20 +120,26 @@ fn lanes_with_a_given_fact_and_without_objects_agree_with_single_closures() {
         // Eight objects; an instance needs some of them.
         let needs = |x: &Instance| if x.technique.is_multiple_of(3) { 1u8 << (x.technique % 8) } else { 0 };
         let condensed = Condensed::with(&graph, &mask, given, &needs);
+        let pivot = Pivot::with_removals(&graph, &mask, given, &needs);
         let lanes: Vec<(Vec<FactId>, u8)> = (0..6)
-            .map(|_| {
+            .map(|n| {
                 let start = FactId(rng.u32(0..facts as u32));
+                let given = given.filter(|_| n < 3);
                 (std::iter::once(start).chain(given).collect(), if rng.bool() { rng.u8(..) } else { 0 })
             })
             .collect();
         let borrowed: Vec<(&[FactId], u8)> = lanes.iter().map(|(s, r)| (s.as_slice(), *r)).collect();
-        let closed = condensed.close_without(&borrowed);
+        // All lanes have the given fact, or come by it if they can.
+        let (closed, divided) = (condensed.close_without(&borrowed[..3]), pivot.close_without(&borrowed));
         for (n, (starts, removed)) in lanes.iter().enumerate() {
             let left: Vec<bool> =
                 graph.instances.iter().zip(&mask).map(|(x, on)| *on && needs(x) & removed == 0).collect();
             let want = closure(&graph, &left, starts);
             for (f, want) in want.iter().enumerate() {
-                assert_eq!(*want, closed.holds(FactId(f as u32), n), "round {round}");
+                let f = FactId(f as u32);
+                assert!(n > 2 || *want == closed.holds(f, n), "given, round {round}");
+                assert_eq!(*want, divided.holds(f, n), "divided, round {round}");
+                assert_eq!(*want, divided.lanes_of(f).any(|l| l == n), "divided, round {round}");
             }
             gone += usize::from(want != closure(&graph, &mask, starts));
         }
