@@ -51,8 +51,8 @@ struct Join {
 
 /// A graph whose strongly connected components over single-premise instances are merged.
 ///
-/// Components are numbered in an order over all premises, so that a pass visits a scope with many members when all lanes
-/// have reached it, not once a lane.
+/// Components are numbered in topological order, so that a pass visits a scope with many members when all lanes have
+/// reached it, not once a lane.
 #[derive(Debug)]
 pub struct Condensed {
     component: Vec<u32>,
@@ -111,47 +111,27 @@ impl Condensed {
         let removed: Vec<Removed> = graph.instances.iter().map(removals).collect();
         let active =
             || graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on).map(|((x, _), r)| (x, *r));
-        let edge = |p: FactId, x: &Instance| (NodeIndex::new(p.0 as usize), NodeIndex::new(x.conclusion.0 as usize));
         let mut edges = DiGraph::<(), (), u32>::with_capacity(graph.facts, graph.instances.len());
         (0..graph.facts).for_each(|_| {
             edges.add_node(());
         });
-        let mut later = Vec::new();
         for (x, removed) in active() {
-            match (needs(x).as_slice(), removed) {
-                ([p], 0) => {
-                    let (a, b) = edge(*p, x);
-                    edges.add_edge(a, b, ());
-                }
-                (premises, _) => later.extend(premises.iter().map(|p| edge(*p, x))),
+            if let ([p], 0) = (needs(x).as_slice(), removed) {
+                edges.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(x.conclusion.0 as usize), ());
             }
         }
         // Not tarjan_scc: it recurses, as deep as the longest path.
         let merged = kosaraju_scc(&edges);
-        for (a, b) in later {
-            edges.add_edge(a, b, ());
-        }
-        // Both come in reverse topological order.
-        let mut outer = vec![0u32; graph.facts];
-        for (n, members) in kosaraju_scc(&edges).iter().rev().enumerate() {
-            for m in members {
-                if let Some(o) = outer.get_mut(m.index()) {
-                    *o = n as u32;
-                }
-            }
-        }
-        let outer_of = |members: &[NodeIndex]| members.first().and_then(|m| outer.get(m.index())).copied().unwrap_or(0);
-        let mut order: Vec<(u32, &Vec<NodeIndex>)> = merged.iter().rev().map(|m| (outer_of(m), m)).collect();
-        order.sort_by_key(|(outer, _)| *outer);
         let mut component = vec![0u32; graph.facts];
-        for (n, (_, members)) in order.iter().enumerate() {
-            for m in *members {
+        // They come in reverse topological order.
+        for (n, members) in merged.iter().rev().enumerate() {
+            for m in members {
                 if let Some(c) = component.get_mut(m.index()) {
                     *c = n as u32;
                 }
             }
         }
-        let count = order.len();
+        let count = merged.len();
         let of = |f: FactId| component.get(f.0 as usize).copied().unwrap_or(0);
         let mut steps: Vec<(u32, (u32, Removed))> = Vec::new();
         let mut joins: Vec<Join> = Vec::new();
