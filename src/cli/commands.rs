@@ -38,6 +38,9 @@ pub struct Analyze {
     /// Every row with every step
     #[arg(long)]
     all: bool,
+    /// Only rows that reach secrets of another namespace
+    #[arg(skip)]
+    foreign: bool,
     /// Draw or print only this row
     #[arg(long, value_name = "N")]
     row: Option<usize>,
@@ -73,6 +76,9 @@ impl Analyze {
         let from = resolve(&attack, &cluster, &from_text, allow || self.from.is_none())?;
         let to = resolve(&attack, &cluster, &to_text, allow || self.to.is_none())?;
         let mut analysis = analyze::analyze(&attack, &cluster, &question, &from, &to);
+        if self.foreign {
+            analysis.paths.retain(|r| r.foreign);
+        }
         if let Some(n) = self.row {
             let row = n.checked_sub(1).and_then(|i| {
                 analysis.paths.iter().filter(|r| self.output.format != Format::Table || !r.platform).nth(i).cloned()
@@ -235,7 +241,8 @@ impl Query {
             }
             QueryCommand::Show { id } => {
                 let p = presets::find(&id).map_err(Failure::usage)?;
-                print(&format!("id: {}\ntitle: {}\nfrom: {}\nto: {}\n", p.id, p.title, p.from, p.to))
+                let foreign = if p.foreign { "foreign: true\n" } else { "" };
+                print(&format!("id: {}\ntitle: {}\nfrom: {}\nto: {}\n{foreign}", p.id, p.title, p.from, p.to))
             }
             QueryCommand::Check { file } => {
                 let text = std::fs::read_to_string(&file)
@@ -249,6 +256,7 @@ impl Query {
                 a.from = Some(p.from.clone());
                 a.to = Some(p.to.clone());
                 a.allow_empty = true;
+                a.foreign = p.foreign;
                 a.run()
             }
         }

@@ -16,6 +16,9 @@ pub struct Preset {
     pub from: String,
     /// Targets.
     pub to: String,
+    /// Only Secrets of another namespace than the source's.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 const EMBEDDED: [&str; 8] = [

@@ -42,9 +42,10 @@ pub struct Selection {
 }
 
 /// Kind words that selectors start with.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "internet",
     "cluster-admin",
+    "every-secret",
     "pod",
     "secret",
     "node",
@@ -165,6 +166,10 @@ fn term_selection(
             s.facts.extend(attack.id(Fact::ClusterAdmin));
             return Ok(s);
         }
+        "every-secret" => {
+            s.facts.extend(attack.id(Fact::AllSecrets));
+            return Ok(s);
+        }
         _ => {}
     }
     let word_end = term.find(['/', '(', ':']).unwrap_or(term.len());
@@ -212,8 +217,10 @@ fn term_selection(
             };
             s.credential = true;
             let identity = |x: &Subject| attack.subjects.find(x).and_then(|i| attack.id(Fact::Identity(i)));
-            // A user that no binding names always exists, and is authenticated like everybody else.
-            let fallback = Subject::Group("system:authenticated".into());
+            // A user that no binding names always exists, and is authenticated like everybody but the anonymous.
+            let anonymous = path == "system:anonymous" || path == "system:unauthenticated";
+            let group = if anonymous { "system:unauthenticated" } else { "system:authenticated" };
+            let fallback = Subject::Group(group.into());
             s.facts.extend(identity(&subject).or_else(|| identity(&fallback)));
             return Ok(s);
         }

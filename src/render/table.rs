@@ -177,7 +177,10 @@ pub fn analysis(cluster: &Cluster, a: &Analysis, width: usize, all: bool) -> Str
     let (sure, open): (Vec<&Row>, Vec<&Row>) = own.iter().partition(|r| r.answer == Verdict::Yes);
     let limit = if all { usize::MAX } else { 12 };
     if a.paths.is_empty() {
-        let _ = writeln!(out, "no path found from {} pods", a.pods);
+        let _ = match a.pods {
+            0 => writeln!(out, "no path found"),
+            n => writeln!(out, "no path found from {n} pods"),
+        };
     }
     for (n, r) in sure.iter().take(limit).enumerate() {
         row(&mut out, r, n + 1, width, all);
@@ -231,14 +234,15 @@ pub fn analysis(cluster: &Cluster, a: &Analysis, width: usize, all: bool) -> Str
     let share = |n: usize| format!("{} %", (n * 100).checked_div(a.pods).unwrap_or(0));
     let [admin, node, secret] = a.pods_with_path;
     let _ = writeln!(out, "\n{} workloads are reachable from the internet", a.internet_workloads);
-    let _ = writeln!(
+    // Without pods among the sources there is nothing to share.
+    let _ = (a.pods > 0).then(|| writeln!(
         out,
         "of {} pods {admin} ({}) reach cluster-admin, {node} ({}) a node, {secret} ({}) a secret of another namespace",
         a.pods,
         share(admin),
         share(node),
         share(secret)
-    );
+    ));
     if !a.choke_points.is_empty() {
         let list: Vec<String> = a.choke_points.iter().map(|(o, n)| format!("{o} ({n})")).collect();
         let _ = writeln!(

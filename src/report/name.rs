@@ -172,6 +172,7 @@ pub fn selector(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
     match f {
         Fact::Internet => "internet".into(),
         Fact::ClusterAdmin => "cluster-admin".into(),
+        Fact::AllSecrets => "every-secret".into(),
         Fact::Pod(p) | Fact::Exec(p, _) => format!("pod/{}", pod(cluster, p)),
         Fact::Identity(s) => attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default(),
         Fact::Secret(_) | Fact::Node(_) => fact(attack, cluster, f).rsplit(' ').next().unwrap_or_default().to_owned(),

@@ -49,6 +49,8 @@ pub struct Row {
     pub unknown_because: Vec<Missing>,
     /// Workloads that are platform by design.
     pub platform: bool,
+    /// Whether the targets are Secrets of another namespace.
+    pub foreign: bool,
 }
 
 /// What one source reaches: a row before it is shared.
@@ -109,7 +111,7 @@ impl<'a> Rows<'a> {
         let platform = !owners.is_empty() && owners.values().all(|p| *p);
         let mut severity = match label.as_str() {
             "cluster-admin" => Severity::Critical,
-            "node/*" | "secret/kube-system/*" => Severity::High,
+            "node/*" | "secret/kube-system/*" | "every-secret" => Severity::High,
             _ if foreign => Severity::Medium,
             _ => Severity::Low,
         };
@@ -133,6 +135,7 @@ impl<'a> Rows<'a> {
                 steps,
                 unknown_because,
                 platform,
+                foreign,
             };
             (row, BTreeSet::new())
         });

@@ -58,6 +58,7 @@ pub fn build(cluster: &Cluster) -> Attack {
     ctx.fact(Fact::Internet);
     ctx.fact(Fact::ClusterAdmin);
     ctx.fact(Fact::ApiReach);
+    ctx.fact(Fact::AllSecrets);
     let classes = grants::emit(&mut ctx);
     combos::emit(&mut ctx, &classes);
     scopes::emit(&mut ctx);

@@ -8,6 +8,7 @@ mod input;
 mod negatives;
 mod oracles;
 mod pictures;
+mod presets;
 mod realcluster;
 mod review;
 mod search;

@@ -397,3 +397,17 @@ fn a_settled_confinement_closes_the_path_and_its_absence_opens_it() {
     assert_eq!(with(&[("lsm-confines:*".into(), false)]).answer, Verdict::Yes);
     assert_eq!(with(&[("lsm-confines:w1".into(), true)]).answer, Verdict::No);
 }
+
+#[test]
+fn the_anonymous_user_is_not_authenticated() {
+    let everybody = grant("r", "other", &rule("", "secrets", "get", ""))
+        .replace("kind: ServiceAccount, name: app, namespace: prod", "kind: Group, name: 'system:authenticated'");
+    for (who, expected) in [
+        ("user/alice", Verdict::Yes),
+        ("group/some-team", Verdict::Yes),
+        ("user/system:anonymous", Verdict::No),
+        ("group/system:unauthenticated", Verdict::No),
+    ] {
+        assert_eq!(ask(&everybody, who, "secret/other/db"), expected, "{who}");
+    }
+}
