@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, IsTerminal};
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,8 @@ use super::{Failure, Format, Model, Output, print};
 use crate::model::Cluster;
 use crate::query::presets;
 use crate::query::selector::{self, Selection};
-use crate::render::{dot, json, picture, table};
+use crate::render::picture::{self, Ends};
+use crate::render::{dot, json, table};
 use crate::report::analyze::{self, Severity};
 use crate::report::{Answer, Step, Verdict, answer};
 use crate::rules::{self, Attack, table::TECHNIQUES};
@@ -68,8 +70,9 @@ impl Analyze {
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
         let question = self.model.question()?;
-        let cluster = self.source.load()?;
-        let attack = rules::build(&cluster);
+        // Both live until the process ends; taking a large graph apart again would only cost time.
+        let cluster = ManuallyDrop::new(self.source.load()?);
+        let attack = ManuallyDrop::new(rules::build(&cluster));
         let allow = self.allow_empty || (self.from.is_none() && self.to.is_none());
         let from_text = self.from.clone().unwrap_or_else(|| DEFAULT_FROM.into());
         let to_text = self.to.clone().unwrap_or_else(|| DEFAULT_TO.into());
@@ -98,7 +101,14 @@ impl Analyze {
                     .map(|r| r.steps.as_slice())
                     .collect();
                 let caption = format!("{}: {from_text} to {to_text}", cluster.source.name);
-                return finish_picture(&self.output, &attack, &cluster, &caption, &lists, &BTreeSet::new());
+                return finish_picture(
+                    &self.output,
+                    &attack,
+                    &cluster,
+                    &caption,
+                    &lists,
+                    Ends::Proven(&BTreeSet::new()),
+                );
             }
         };
         self.output.write(&text, None)?;
@@ -159,8 +169,9 @@ impl Can {
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
         let question = self.model.question()?;
-        let cluster = self.source.load()?;
-        let attack = rules::build(&cluster);
+        // Both live until the process ends; taking a large graph apart again would only cost time.
+        let cluster = ManuallyDrop::new(self.source.load()?);
+        let attack = ManuallyDrop::new(rules::build(&cluster));
         let from = resolve(&attack, &cluster, &self.from, self.allow_empty)?;
         let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
         let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
@@ -168,9 +179,15 @@ impl Can {
             Format::Table => table::answer(&cluster, &self.from, &self.to, &a, self.output.width()),
             Format::Json => pretty(&json::answer(&cluster, &question, &self.from, &self.to, &a)),
             _ => {
-                let lists: Vec<&[Step]> = a.proofs.iter().map(Vec::as_slice).collect();
                 let caption = caption(&a, &self.from, &self.to);
-                finish_picture(&self.output, &attack, &cluster, &caption, &lists, &to.facts)?;
+                let reached =
+                    if a.proofs.is_empty() { answer::reached(&attack, &cluster, &question, &from) } else { Vec::new() };
+                let (proofs, ends) = match a.proofs.is_empty() {
+                    true => (&reached, Ends::Reached(&from.facts)),
+                    false => (&a.proofs, Ends::Proven(&to.facts)),
+                };
+                let lists: Vec<&[Step]> = proofs.iter().map(Vec::as_slice).collect();
+                finish_picture(&self.output, &attack, &cluster, &caption, &lists, ends)?;
                 return self.judge(&a, &cluster);
             }
         };
@@ -401,9 +418,9 @@ fn finish_picture(
     cluster: &Cluster,
     caption: &str,
     lists: &[&[Step]],
-    targets: &BTreeSet<crate::graph::FactId>,
+    ends: Ends<'_>,
 ) -> Result<(), Failure> {
-    let (mut p, left) = picture::draw(attack, cluster, caption, lists, targets);
+    let (mut p, left) = picture::draw(attack, cluster, caption, lists, ends);
     if left > 0 {
         p.caption = format!("{} ({left} more paths not drawn)", p.caption);
         if std::io::stderr().is_terminal() {

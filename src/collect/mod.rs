@@ -56,7 +56,7 @@ pub enum CollectError {
 pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
     let timeout = parse_duration(&connection.request_timeout).ok_or_else(|| {
         CollectError::Flag(format!(
-            "--request-timeout is {:?}; write a number with s, m or h, such as 30s",
+            "--request-timeout is {:?}; write seconds or a duration such as 30s or 1m30s",
             connection.request_timeout
         ))
     })?;
@@ -138,19 +138,32 @@ fn impersonate(config: &mut kube::Config, c: &Connection) {
     }
 }
 
-/// Reads `30s`, `2m`, `1h` or plain seconds; `0` is no limit. `None` for anything else.
+/// Reads a duration as kubectl does: plain seconds, or Go's form such as `30s`, `1m30s`, `1.5h`; `0` is no limit.
+/// `None` for anything else.
 #[allow(clippy::option_option, reason = "outer: readable; inner: a limit")]
 fn parse_duration(text: &str) -> Option<Option<Duration>> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let n: u64 = number.parse().ok()?;
-    let factor = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    let seconds = n.checked_mul(factor)?;
-    Some((seconds > 0).then(|| Duration::from_secs(seconds)))
+    let mut rest = text;
+    let mut total = 0.0;
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some((seconds > 0).then(|| Duration::from_secs(u64::from(seconds))));
+    }
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let factor = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    let limit = Duration::try_from_secs_f64(total).ok().filter(|_| !text.is_empty())?;
+    Some((!limit.is_zero()).then_some(limit))
 }
 
 /// The minimal ClusterRole for [`collect`], as a typed object.
@@ -180,4 +193,33 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
     role.metadata.name = Some("kpath".into());
     debug_assert_eq!(ClusterRole::KIND, "ClusterRole");
     role
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        let seconds = |s: f64| Some(Some(Duration::from_secs_f64(s)));
+        for (text, want) in [
+            ("0", Some(None)),
+            ("0s", Some(None)),
+            ("45", seconds(45.0)),
+            ("30s", seconds(30.0)),
+            ("1m30s", seconds(90.0)),
+            ("1.5h", seconds(5400.0)),
+            ("500ms", seconds(0.5)),
+            ("", None),
+            ("s", None),
+            ("1", seconds(1.0)),
+            ("1x", None),
+            ("1m30", None),
+            ("-1s", None),
+            ("1.2.3s", None),
+            ("99999999999999999999h", None),
+        ] {
+            assert_eq!(parse_duration(text), want, "{text:?}");
+        }
+    }
 }

@@ -95,14 +95,17 @@ pub struct Picture {
 /// Most boxes of one picture.
 pub const LIMIT: usize = 40;
 
+/// What the ends of the drawn paths are.
+#[derive(Debug, Clone, Copy)]
+pub enum Ends<'a> {
+    /// Targets: the last fact of each path, and these.
+    Proven(&'a BTreeSet<FactId>),
+    /// What was reached from these starts; a *no* has no target.
+    Reached(&'a BTreeSet<FactId>),
+}
+
 /// Draws step lists until the limit is reached; returns the picture and how many lists were left out.
-pub fn draw(
-    attack: &Attack,
-    cluster: &Cluster,
-    caption: &str,
-    lists: &[&[Step]],
-    targets: &BTreeSet<FactId>,
-) -> (Picture, usize) {
+pub fn draw(attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]], ends: Ends<'_>) -> (Picture, usize) {
     let mut p = Picture { caption: caption.to_owned(), ..Picture::default() };
     let mut index: BTreeMap<FactId, usize> = BTreeMap::new();
     let mut ands: BTreeMap<Vec<FactId>, usize> = BTreeMap::new();
@@ -133,7 +136,11 @@ pub fn draw(
                 place(&mut p, &mut index, attack, cluster, *q, false);
             }
             let last = list.last().is_some_and(|l| l.id == s.id);
-            let to = place(&mut p, &mut index, attack, cluster, s.id, last || targets.contains(&s.id));
+            let target = match ends {
+                Ends::Proven(targets) => last || targets.contains(&s.id),
+                Ends::Reached(_) => false,
+            };
+            let to = place(&mut p, &mut index, attack, cluster, s.id, target);
             let label = label(s);
             let unknown = !s.unknown_if.is_empty();
             let from = if needed.len() > 1 {
@@ -161,8 +168,17 @@ pub fn draw(
             }
         }
     }
+    let mut starts: Vec<FactId> = lists.iter().filter_map(|l| l.first()).flat_map(|s| s.premise_ids.clone()).collect();
+    // A start from which nothing follows is the whole picture.
+    if let (Ends::Reached(from), true) = (ends, lists.is_empty()) {
+        for f in from.iter().take(LIMIT) {
+            place(&mut p, &mut index, attack, cluster, *f, false);
+        }
+        left += from.len().saturating_sub(LIMIT);
+        starts.extend(from);
+    }
     // Where a drawn path starts, the attacker stands.
-    for start in lists.iter().filter_map(|l| l.first()).flat_map(|s| &s.premise_ids) {
+    for start in &starts {
         if let Some(b) = index.get(start).and_then(|i| p.boxes.get_mut(*i))
             && b.shape == Shape::Workload
         {

@@ -207,6 +207,27 @@ pub fn ask(
     }
 }
 
+/// Steps to everything that the sources reach together, facts that a reader sees only: what a *no* has to show.
+pub fn reached(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection) -> Vec<Vec<Step>> {
+    let settings = question.settings(attack);
+    let mask = settings.mask(&attack.graph, Lane::May);
+    let all: Vec<FactId> = from.facts.iter().flat_map(|f| starts(attack, cluster, *f)).collect();
+    let known = closure(&attack.graph, &mask, &all);
+    let mut group = vec![usize::MAX; attack.graph.facts];
+    let mut count = 0;
+    for (slot, (i, _)) in group.iter_mut().zip(known.iter().enumerate()).filter(|(_, (_, known))| **known) {
+        let id = FactId(i as u32);
+        if attack.fact(id).is_some_and(|f| !f.internal()) && !all.contains(&id) && !from.facts.contains(&id) {
+            *slot = count;
+            count += 1;
+        }
+    }
+    let mut prover = Prover::new(&attack.graph, &settings, question.ranking());
+    let of = |f: FactId| group.get(f.0 as usize).copied().filter(|g| *g != usize::MAX);
+    let proofs = prover.prove_each(&mask, &all, count, &of);
+    proofs.iter().flatten().map(|p| step::steps(attack, cluster, &settings, p)).collect()
+}
+
 /// The first source, in number order, that reaches any target. A start that is the target itself is reached at once.
 fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection, to: &Selection) -> Option<FactId> {
     let sources: Vec<FactId> = from.facts.iter().copied().collect();

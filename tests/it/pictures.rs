@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use kpath::query::selector;
 use kpath::render::layout::{self, Direction, Rect};
-use kpath::render::{dot, picture, svg};
+use kpath::render::picture::{self, Ends};
+use kpath::render::{dot, svg};
 use kpath::report::answer::{self, Question};
 use kpath::rules;
 
@@ -23,7 +24,7 @@ fn demo_picture() -> picture::Picture {
     let pick = |s| selector::resolve(&attack, &cluster, s, false).unwrap();
     let a = answer::ask(&attack, &cluster, &q, &pick("pod/ci/runner"), &pick("cluster-admin"), 2);
     let lists: Vec<_> = a.proofs.iter().map(Vec::as_slice).collect();
-    picture::draw(&attack, &cluster, "pod/ci/runner reaches cluster-admin", &lists, &BTreeSet::new()).0
+    picture::draw(&attack, &cluster, "pod/ci/runner reaches cluster-admin", &lists, Ends::Proven(&BTreeSet::new())).0
 }
 
 #[test]
@@ -59,6 +60,24 @@ fn svg_and_png_are_deterministic_and_escape_names() {
     assert_eq!(&png[1..4], b"PNG");
     assert_eq!(png, svg::png(&one).unwrap());
     assert!(png.len() > 10_000, "the picture is empty");
+}
+
+#[test]
+fn a_no_draws_what_was_reached() {
+    let cluster = demo();
+    let attack = rules::build(&cluster);
+    let draw = |from: &str| {
+        let from = selector::resolve(&attack, &cluster, from, false).unwrap();
+        let reached = answer::reached(&attack, &cluster, &Question::new(), &from);
+        let lists: Vec<_> = reached.iter().map(Vec::as_slice).collect();
+        picture::draw(&attack, &cluster, "no", &lists, Ends::Reached(&from.facts)).0
+    };
+    let p = draw("pod/shop/queue-worker");
+    let names: BTreeSet<&str> = p.boxes.iter().map(|b| b.name.as_str()).collect();
+    assert!(names.contains("registry-push") && !names.contains("cluster-admin"), "{names:?}");
+    assert!(p.arrows.len() >= 5);
+    // From Redis nothing follows: the picture is the start.
+    assert_eq!(draw("deploy/shop/redis").boxes.len(), 1);
 }
 
 #[test]
