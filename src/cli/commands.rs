@@ -15,7 +15,7 @@ use crate::query::selector::{self, Selection};
 use crate::render::picture::{self, Ends};
 use crate::render::{dot, json, table};
 use crate::report::analyze::{self, Severity};
-use crate::report::{Answer, Step, Verdict, answer};
+use crate::report::{Answer, Step, Verdict, answer, proof_file};
 use crate::rules::{self, Attack, table::TECHNIQUES};
 
 /// Sources of an analysis when none is named.
@@ -143,6 +143,9 @@ pub struct Can {
     /// Different proofs to print
     #[arg(long, value_name = "K", default_value_t = 1)]
     paths: usize,
+    /// Write the proof into a file that `kpath verify` checks
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
     /// Exit with 10 unless the answer is this
     #[arg(long, value_name = "ANSWER")]
     expect: Option<Expect>,
@@ -175,6 +178,12 @@ impl Can {
         let from = resolve(&attack, &cluster, &self.from, self.allow_empty)?;
         let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
         let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
+        if let Some(path) = &self.proof {
+            let file = proof_file::write(&attack, &cluster, &question, (&self.from, &from), (&self.to, &to), &a)
+                .map_err(Failure::error)?;
+            std::fs::write(path, pretty(&file))
+                .map_err(|e| Failure::error(format!("cannot write {}: {e}", path.display())))?;
+        }
         let text = match self.output.format {
             Format::Table => table::answer(&cluster, &self.from, &self.to, &a, self.output.width()),
             Format::Json => pretty(&json::answer(&cluster, &question, &self.from, &self.to, &a)),
@@ -404,7 +413,7 @@ fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool) ->
     selector::resolve(attack, cluster, text, allow_empty).map_err(|e| Failure::usage(e.to_string()))
 }
 
-fn pretty(v: &serde_json::Value) -> String {
+fn pretty(v: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(v).unwrap_or_default() + "\n"
 }
 

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod eval;
 pub mod source;
+pub mod verify;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -42,6 +43,11 @@ pub enum Command {
         after_help = "Examples:\n  kpath can pod/shop/web reach secret/shop/db --demo\n  kpath can sa/ci/runner reach cluster-admin -f dump/ --expect no"
     )]
     Can(commands::Can),
+    /// Check a proof written by `can --proof`, without the search
+    #[command(
+        after_help = "Examples:\n  kpath can pod/prod/web reach secret/prod/db --snapshot prod.kpath --proof web-db.json\n  kpath verify web-db.json --snapshot prod.kpath"
+    )]
+    Verify(verify::Verify),
     /// Saved questions
     Query(commands::Query),
     /// Collect only, into a file that every command reads
@@ -199,6 +205,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Analyze(c) => c.run(),
         Command::Can(c) => c.run(),
+        Command::Verify(c) => c.run(),
         Command::Query(c) => c.run(),
         Command::Snapshot(c) => c.run(),
         Command::Explain(c) => c.run(),

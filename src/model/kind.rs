@@ -107,6 +107,13 @@ macro_rules! kinds {
                 }
             }
 
+            /// One object as JSON, in the form of a snapshot line.
+            pub fn json(&self, kind: Kind, index: usize) -> Option<serde_json::Value> {
+                match kind {
+                    $(Kind::$kind => self.$field.get(index).and_then(|o| serde_json::to_value(o).ok())),*
+                }
+            }
+
             /// Number of objects of a kind.
             pub fn len(&self, kind: Kind) -> usize {
                 match kind { $(Kind::$kind => self.$field.len()),* }

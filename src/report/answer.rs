@@ -32,6 +32,17 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// `yes`, `no` or `unknown`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Yes => "yes",
+            Verdict::No => "no",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
 /// Threat model and settled unknowns of a question, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
@@ -125,6 +136,9 @@ pub struct Answer {
     pub reached: Vec<String>,
     /// Techniques that lack one premise, for a no.
     pub nearest: Vec<Near>,
+    /// The start of the proof, by number.
+    #[serde(skip)]
+    pub source: Option<FactId>,
 }
 
 /// Facts that a start gives: a pod stands for its running containers, an identity holds its credential and reaches the API.
@@ -204,6 +218,7 @@ pub fn ask(
         unknown_because: unread,
         reached,
         nearest,
+        source: None,
     }
 }
 
@@ -330,6 +345,7 @@ fn proven(
         proofs: steps,
         reached: Vec::new(),
         nearest: Vec::new(),
+        source: Some(source),
     }
 }
 

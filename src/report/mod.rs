@@ -5,6 +5,7 @@ pub mod answer;
 mod choke;
 pub mod name;
 mod platform;
+pub mod proof_file;
 mod row;
 mod source;
 pub mod step;

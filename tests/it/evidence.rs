@@ -4,12 +4,10 @@ use kpath::model::Kind;
 use kpath::rules;
 use kpath::rules::ctx::{SUBJECT_POINTER, unpack};
 use kpath::snapshot::ClusterOptions;
+use kpath::verify::evidence;
 use serde_json::Value;
 
 use crate::support::{demo, repo, snapshot_of};
-
-/// Fields that have a value when nobody sets them; the evidence then says what holds.
-const DEFAULTED: [&str; 2] = ["/spec/serviceAccountName", "/metadata/labels/pod-security.kubernetes.io~1enforce"];
 
 pub fn check(name: &str, cluster: &kpath::model::Cluster, wrong: &mut Vec<String>) -> usize {
     let attack = rules::build(cluster);
@@ -28,20 +26,8 @@ pub fn check(name: &str, cluster: &kpath::model::Cluster, wrong: &mut Vec<String
         if pointer == SUBJECT_POINTER {
             continue;
         }
-        let Some(found) = object.pointer(pointer) else {
-            if !DEFAULTED.contains(&pointer) {
-                wrong.push(format!("{label}: no such field"));
-            }
-            continue;
-        };
-        let same = match found {
-            Value::String(s) => value == s || value.ends_with(&format!("/{s}")) || value.is_empty(),
-            Value::Bool(b) => value == b.to_string(),
-            Value::Number(x) => value == x.to_string(),
-            _ => true,
-        };
-        if !same {
-            wrong.push(format!("{label}: the object says {found}"));
+        if let Err(why) = evidence::agrees(object, pointer, value) {
+            wrong.push(format!("{label}: {why}"));
         }
     }
     n

@@ -15,3 +15,4 @@ mod search;
 mod support;
 mod tidy;
 mod tls;
+mod verify;

@@ -28,9 +28,24 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("rules", &["model", "authz", "netpol", "admission", "graph"]),
     ("search", &["graph"]),
     ("query", &["model", "graph", "rules", "snapshot"]),
-    ("report", &["model", "authz", "graph", "rules", "search", "query"]),
+    ("report", &["model", "authz", "graph", "rules", "search", "query", "verify"]),
     ("render", &["model", "graph", "rules", "report"]),
-    ("cli", &["model", "authz", "admission", "snapshot", "collect", "graph", "rules", "query", "report", "render"]),
+    (
+        "cli",
+        &[
+            "model",
+            "authz",
+            "admission",
+            "snapshot",
+            "collect",
+            "graph",
+            "rules",
+            "query",
+            "report",
+            "render",
+            "verify",
+        ],
+    ),
     ("verify", &["graph", "model"]),
 ];
 
