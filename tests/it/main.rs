@@ -9,6 +9,7 @@ mod negatives;
 mod oracles;
 mod pictures;
 mod presets;
+mod properties;
 mod realcluster;
 mod review;
 mod search;
