@@ -90,7 +90,7 @@ macro_rules! kinds {
             /// The message of the JSON decoder.
             pub fn push_line(&mut self, kind: Kind, line: &str) -> Result<(), String> {
                 match kind {
-                    $(Kind::$kind => self.$field.push(serde_json::from_str(line).map_err(|e| e.to_string())?)),*
+                    $(Kind::$kind => self.$field.push(serde_json::from_str(line).map_err(|e| super::decode::redact(&e.to_string()))?)),*
                 }
                 Ok(())
             }
@@ -330,7 +330,7 @@ impl Stored for ConfigMap {
 
 /// Decodes a reduced object from JSON.
 fn decode<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|e| e.to_string())
+    super::decode::decode(&value)
 }
 
 /// Sorts by namespace and name and keeps the copy with the highest resourceVersion, else the last.

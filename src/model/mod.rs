@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod cluster;
+pub mod decode;
 pub mod facts;
 pub mod kind;
 pub mod meta;

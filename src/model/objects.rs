@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::meta::Meta;
 use super::pod::{LocalRef, PodSpec, is_default};
+use super::rbac::LabelSelector;
 
 /// An object of which only metadata is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +166,7 @@ pub struct WorkloadSpec {
     pub suspend: Option<bool>,
     /// Pods the controller counts as its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub selector: Option<serde_json::Value>,
+    pub selector: Option<LabelSelector>,
     /// Pod template; absent for a CronJob.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,

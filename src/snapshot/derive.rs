@@ -8,7 +8,6 @@ use crate::model::cluster::WORKLOADS;
 use crate::model::meta::{Meta, OwnerReference};
 use crate::model::objects::{MetaOnly, Node, Secret, ServiceAccount, Workload};
 use crate::model::pod::Pod;
-use crate::model::rbac::LabelSelector;
 use crate::model::{Cluster, Kind};
 
 /// Completes a snapshot in place. Objects that a live server already completed are left as they are.
@@ -201,17 +200,7 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
 /// Whether a pod of the input matches the controller's selector without naming an owner.
 fn selected_pod(snapshot: &Snapshot, w: &Workload, no_labels: bool) -> bool {
     let Some(selector) = &w.spec.selector else { return false };
-    let selector: LabelSelector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some()
-    {
-        serde_json::from_value(selector.clone()).unwrap_or_default()
-    } else {
-        // ReplicationControllers write plain labels.
-        LabelSelector {
-            match_labels: serde_json::from_value(selector.clone()).unwrap_or_default(),
-            ..LabelSelector::default()
-        }
-    };
-    if no_labels || service_account::selects_everything(&selector) {
+    if no_labels || service_account::selects_everything(selector) {
         return false;
     }
     let pods = &snapshot.objects.pods;

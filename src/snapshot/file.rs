@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
+use crate::model::decode::redact;
 use crate::model::{Gap, Kind, Objects, SourceInfo, Version};
 
 /// Format that this build writes, and the newest that it reads.
@@ -186,7 +187,8 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
             if name != "manifest.json" {
                 return Err(not(format!("it starts with {name:?}, not with manifest.json")));
             }
-            let m: Manifest = serde_json::from_reader(entry).map_err(|e| damaged(shown, &name, &e.to_string()))?;
+            let m: Manifest =
+                serde_json::from_reader(entry).map_err(|e| damaged(shown, &name, &redact(&e.to_string())))?;
             check_format(&m, shown)?;
             snapshot.version = m.server_version.as_deref().and_then(Version::parse);
             snapshot.source = m.source.clone();
@@ -195,9 +197,9 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
         };
         if name == "gaps.jsonl" {
             for_lines(entry, shown, &name, |_, line| {
-                snapshot
-                    .gaps
-                    .push(serde_json::from_str::<Gap>(line).map_err(|e| damaged(shown, &name, &e.to_string()))?);
+                snapshot.gaps.push(
+                    serde_json::from_str::<Gap>(line).map_err(|e| damaged(shown, &name, &redact(&e.to_string())))?,
+                );
                 Ok(())
             })?;
             continue;

@@ -32,12 +32,18 @@ pub fn prepare(kind: Kind, value: &mut Value) {
     match kind {
         Kind::Pod => pod_spec(value.get_mut("spec")),
         Kind::CronJob => pod_spec(value.pointer_mut("/spec/jobTemplate/spec/template/spec")),
-        Kind::Deployment
-        | Kind::DaemonSet
-        | Kind::StatefulSet
-        | Kind::ReplicaSet
-        | Kind::ReplicationController
-        | Kind::Job => pod_spec(value.pointer_mut("/spec/template/spec")),
+        Kind::ReplicationController => {
+            // Plain labels, where the other controllers have a label selector.
+            if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut)
+                && let Some(labels) = spec.remove("selector")
+            {
+                spec.insert("selector".into(), serde_json::json!({ "matchLabels": labels }));
+            }
+            pod_spec(value.pointer_mut("/spec/template/spec"));
+        }
+        Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet | Kind::Job => {
+            pod_spec(value.pointer_mut("/spec/template/spec"))
+        }
         Kind::PersistentVolume => persistent_volume(value),
         Kind::Secret => {
             if let Some(map) = value.as_object_mut() {
