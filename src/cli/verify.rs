@@ -38,7 +38,13 @@ impl Verify {
         check(&attack, &cluster, &file)
             .map_err(|e| Failure::error(format!("{shown} is no proof of {:?} for this cluster: {e}", file.answer)))?;
         let q = &file.question;
-        print(&format!("verified: {} for {} reach {}\n", file.answer, q.from, q.to))
+        // A verdict holds under what it assumes: said in the same line.
+        let under = |what: &str, list: &[String]| match list {
+            [] => String::new(),
+            _ => format!(", {what} {}", list.join(" ")),
+        };
+        let model = under("assuming", &q.assumptions) + &under("given", &q.given);
+        print(&format!("verified: {} for {} reach {}{model}\n", file.answer, q.from, q.to))
     }
 }
 
@@ -51,6 +57,14 @@ pub fn check(attack: &Attack, cluster: &Cluster, file: &file::File) -> Result<()
     let settings = question.settings(attack);
     let select = |text: &str| selector::resolve(attack, cluster, text, true).map_err(|e| Fault::File(e.to_string()));
     let (from, to) = (select(&file.question.from)?, select(&file.question.to)?);
+    for (s, text, pattern) in
+        [(&from, &file.question.from, false), (&to, &file.question.to, file.question.to.contains(['*', '(']))]
+    {
+        // What was not read names nothing yet, and a pattern of targets may match none; anything else proves nothing.
+        if s.facts.is_empty() && !pattern && s.unread.iter().all(|k| cluster.was_read(*k)) && !s.credential {
+            return Err(Fault::File(format!("{text} names nothing in this cluster")));
+        }
+    }
     let targets = answer::targets(attack, cluster, &to).facts;
     let starts = |sources: &[FactId]| -> Vec<FactId> {
         sources.iter().flat_map(|s| answer::starts(attack, cluster, *s)).collect()

@@ -222,25 +222,32 @@ pub fn ask(
     }
 }
 
-/// Steps to everything that the sources reach together, facts that a reader sees only: what a *no* has to show.
+/// Sources whose reach is drawn; a picture has no room for more.
+const DRAWN: usize = 40;
+
+/// Steps to everything that the sources reach, each source alone, facts that a reader sees only: what a *no* has to show.
 pub fn reached(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection) -> Vec<Vec<Step>> {
     let settings = question.settings(attack);
     let mask = settings.mask(&attack.graph, Lane::May);
-    let all: Vec<FactId> = from.facts.iter().flat_map(|f| starts(attack, cluster, *f)).collect();
-    let known = closure(&attack.graph, &mask, &all);
-    let mut group = vec![usize::MAX; attack.graph.facts];
-    let mut count = 0;
-    for (slot, (i, _)) in group.iter_mut().zip(known.iter().enumerate()).filter(|(_, (_, known))| **known) {
-        let id = FactId(i as u32);
-        if attack.fact(id).is_some_and(|f| !f.internal()) && !all.contains(&id) && !from.facts.contains(&id) {
-            *slot = count;
-            count += 1;
-        }
-    }
     let mut prover = Prover::new(&attack.graph, &settings, question.ranking());
-    let of = |f: FactId| group.get(f.0 as usize).copied().filter(|g| *g != usize::MAX);
-    let proofs = prover.prove_each(&mask, &all, count, &of);
-    proofs.iter().flatten().map(|p| step::steps(attack, cluster, &settings, p)).collect()
+    let mut out = Vec::new();
+    for source in from.facts.iter().take(DRAWN) {
+        let all = starts(attack, cluster, *source);
+        let known = closure(&attack.graph, &mask, &all);
+        let mut group = vec![usize::MAX; attack.graph.facts];
+        let mut count = 0;
+        for (slot, (i, _)) in group.iter_mut().zip(known.iter().enumerate()).filter(|(_, (_, known))| **known) {
+            let id = FactId(i as u32);
+            if attack.fact(id).is_some_and(|f| !f.internal()) && !all.contains(&id) && id != *source {
+                *slot = count;
+                count += 1;
+            }
+        }
+        let of = |f: FactId| group.get(f.0 as usize).copied().filter(|g| *g != usize::MAX);
+        let proofs = prover.prove_each(&mask, &all, count, &of);
+        out.extend(proofs.iter().flatten().map(|p| step::steps(attack, cluster, &settings, p)));
+    }
+    out
 }
 
 /// The first source, in number order, that reaches any target. A start that is the target itself is reached at once.
@@ -254,7 +261,7 @@ fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection
     let pivot = Pivot::new(&attack.graph, mask, attack.id(Fact::ApiReach));
     for chunk in sources.chunks(LANES) {
         let lanes = pivot.close(&chunk.iter().map(|s| starts(attack, cluster, *s)).collect::<Vec<_>>());
-        let reached = to.facts.iter().filter_map(|t| lanes.lanes_of(*t).next()).min();
+        let reached = to.facts.iter().filter_map(|t| lanes.lanes_of(*t).min()).min();
         let trivial = chunk.iter().position(|s| to.facts.contains(s));
         if let Some(lane) = reached.into_iter().chain(trivial).min() {
             return chunk.get(lane).copied();
@@ -358,8 +365,16 @@ fn explain_no(
     to: &Selection,
 ) -> (Vec<String>, Vec<Near>) {
     let mask = settings.mask(&attack.graph, Lane::May);
-    let all: Vec<FactId> = from.facts.iter().flat_map(|f| starts(attack, cluster, *f)).collect();
-    let known = closure(&attack.graph, &mask, &all);
+    // Each source is asked alone: what only several together reach was not reached.
+    let sources: Vec<Vec<FactId>> = from.facts.iter().map(|f| starts(attack, cluster, *f)).collect();
+    let mut known = vec![false; attack.graph.facts];
+    let pivot = Pivot::new(&attack.graph, &mask, attack.id(Fact::ApiReach));
+    for chunk in sources.chunks(LANES) {
+        let lanes = pivot.close(chunk);
+        for (k, n) in known.iter_mut().zip(0u32..).filter(|(k, _)| !**k) {
+            *k = lanes.lanes_of(FactId(n)).next().is_some();
+        }
+    }
     let has = |f: FactId| known.get(f.0 as usize).copied().unwrap_or(false);
     let reached: Vec<String> = known
         .iter()

@@ -11,6 +11,7 @@ use crate::model::Cluster;
 use crate::rules::Attack;
 use crate::rules::ctx::unpack;
 use crate::rules::fact::Fact;
+use crate::rules::technique::technique;
 use crate::search::lanes::{LANES, Removed};
 use crate::search::pivot::Pivot;
 
@@ -31,6 +32,7 @@ pub(super) fn choke_points(
             .iter()
             .flat_map(|s| &s.instances)
             .filter_map(|i| attack.graph.instances.get(*i as usize))
+            .filter(|x| grants(attack, x))
             .flat_map(|x| x.evidence.iter().map(|e| e.object.0))
             .filter(|o| {
                 unpack(crate::graph::Object(*o)).is_some_and(|o| {
@@ -46,6 +48,9 @@ pub(super) fn choke_points(
     candidates.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     candidates.truncate(if sources.len() > 2000 { 3 } else { 8 });
     let removals = |x: &Instance| {
+        if !grants(attack, x) {
+            return 0;
+        }
         let cites = |o: &u64| x.evidence.iter().any(|e| e.object.0 == *o);
         candidates.iter().enumerate().filter(|(_, (_, o))| cites(o)).fold(0, |set: Removed, (n, _)| set | 1 << n)
     };
@@ -72,4 +77,12 @@ pub(super) fn choke_points(
     out.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     out.truncate(3);
     out
+}
+
+/// Whether the binding that an instance cites gives the right. A binding also shows that a group or user exists; without
+/// it, they would exist all the same.
+fn grants(attack: &Attack, x: &Instance) -> bool {
+    let id = technique(x.technique).map_or("", |t| t.id);
+    !matches!(attack.fact(x.conclusion), Some(Fact::Class(_)))
+        && !matches!(id, "identity-groups" | "entry-authenticated-binding")
 }

@@ -117,6 +117,7 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::LogsOn(n) => format!("reads logs of a pod on node/{}", node(n)),
         Fact::NodeRights(n) => format!("is authorized as node/{}", node(n)),
         Fact::Kubelets => "is authorized at every kubelet".into(),
+        Fact::KubeletFiles => "reads what every kubelet serves".into(),
         Fact::Attract(_) => "holds a node that pods return to".into(),
         Fact::Drawn(n, _) => format!("draws pods of {} to a node it holds", ns(n)),
         Fact::Evictable(p) => format!("removes pod/{}", pod(cluster, p)),

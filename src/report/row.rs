@@ -95,13 +95,15 @@ impl<'a> Rows<'a> {
             let name = start.map(|f| name::selector(self.attack, self.cluster, f)).unwrap_or_default();
             return BTreeMap::from([(name, false)]);
         }
-        let pods = source.pods.iter().filter_map(|p| self.cluster.objects.pods.get(*p as usize));
-        pods.map(|pod| {
-            let (kind, owner) = pod.owner(self.cluster);
-            let ns = &pod.metadata.namespace;
-            (format!("{}/{ns}/{owner}", short_kind(&kind)), is_platform(&owner, ns))
-        })
-        .collect()
+        source.pods.iter().filter_map(|p| self.owner(*p)).collect()
+    }
+
+    /// The workload of a pod, and whether it is platform by design.
+    fn owner(&self, pod: u32) -> Option<(String, bool)> {
+        let pod = self.cluster.objects.pods.get(pod as usize)?;
+        let (kind, owner) = pod.owner(self.cluster);
+        let ns = &pod.metadata.namespace;
+        Some((format!("{}/{ns}/{owner}", short_kind(&kind)), is_platform(&owner, ns)))
     }
 
     /// Adds what a source reaches.
@@ -121,10 +123,10 @@ impl<'a> Rows<'a> {
         if verdict == Verdict::Unknown {
             severity = shift(severity, false);
         }
-        let key = (label.clone(), format!("{severity:?}"), self.tail(source, verdict, platform, &steps));
+        let key = (label.clone(), format!("{severity:?}"), self.tail(source, verdict, platform, foreign, &steps));
+        let first = source.pods.first().and_then(|p| self.owner(*p)).map(|(name, _)| name);
+        let unknown: BTreeSet<Missing> = steps.iter().flat_map(|s| &s.unknown_if).map(|u| answer::missing(u)).collect();
         let (row, reached) = self.rows.entry(key).or_insert_with(|| {
-            let unknown: BTreeSet<&String> = steps.iter().flat_map(|s| &s.unknown_if).collect();
-            let unknown_because = unknown.into_iter().map(|u| answer::missing(u)).collect();
             let row = Row {
                 severity,
                 answer: verdict,
@@ -133,20 +135,31 @@ impl<'a> Rows<'a> {
                 to: label,
                 targets: Vec::new(),
                 steps,
-                unknown_because,
+                unknown_because: Vec::new(),
                 platform,
                 foreign,
             };
             (row, BTreeSet::new())
         });
         row.count += source.pods.len().max(1);
+        // The owner of the pod that the proof starts from comes first.
+        row.from.extend(first);
         row.from.extend(owners.into_keys());
+        let all: BTreeSet<Missing> = row.unknown_because.drain(..).chain(unknown).collect();
+        row.unknown_because = all.into_iter().collect();
         reached.extend(targets);
     }
 
     /// Rows with the same steps after the first share a line; a single step counts by its technique. The namespace of
     /// the source itself makes no difference: the same mistake in forty namespaces is one row.
-    fn tail(&self, source: &Source, verdict: Verdict, platform: bool, steps: &[Step]) -> Vec<(String, String)> {
+    fn tail(
+        &self,
+        source: &Source,
+        verdict: Verdict,
+        platform: bool,
+        foreign: bool,
+        steps: &[Step],
+    ) -> Vec<(String, String)> {
         let own = source.pods.first().and_then(|p| self.cluster.objects.pods.get(*p as usize));
         let own = own.map(|p| p.metadata.namespace.as_str()).unwrap_or_default();
         let words = |s: &Step| {
@@ -159,7 +172,7 @@ impl<'a> Rows<'a> {
             tail = steps.iter().map(|s| (s.technique.clone(), shared(s))).collect();
         }
         let first = steps.first().map(|s| s.technique.clone()).unwrap_or_default();
-        tail.insert(0, (first, format!("{verdict:?}{platform}{}", source.internet)));
+        tail.insert(0, (first, format!("{verdict:?}{platform}{}{foreign}", source.internet)));
         tail
     }
 
@@ -207,6 +220,7 @@ fn merge(rows: impl Iterator<Item = Row>) -> Vec<Row> {
                 kept.count += row.count;
                 kept.targets.extend(row.targets);
                 if row.steps.len() < kept.steps.len() {
+                    kept.from = row.from;
                     kept.steps = row.steps;
                     kept.unknown_because = row.unknown_because;
                 }

@@ -55,9 +55,15 @@ impl Demand {
     }
 
     fn met_by(&self, node: &Node) -> bool {
-        let mut hard = node.spec.taints.iter().filter(|t| t.effect != "PreferNoSchedule");
-        !node.spec.unschedulable
-            && hard.all(|t| self.tolerated.contains(&t.key))
+        // The kubelet may uncordon its node, and writes the status that these taints follow.
+        let own = |key: &str| {
+            key.strip_prefix("node.kubernetes.io/").is_some_and(|k| {
+                k.ends_with("-pressure")
+                    || matches!(k, "unschedulable" | "not-ready" | "unreachable" | "network-unavailable")
+            })
+        };
+        let mut hard = node.spec.taints.iter().filter(|t| t.effect != "PreferNoSchedule" && !own(&t.key));
+        hard.all(|t| self.tolerated.contains(&t.key))
             && self.labels.iter().all(|(k, v)| node.metadata.labels.get(k) == Some(v))
     }
 }
@@ -81,9 +87,8 @@ pub fn emit(ctx: &mut Ctx<'_>) {
     let mut demands: BTreeMap<Demand, u32> = BTreeMap::new();
     let mut drawn: BTreeSet<(u32, u32)> = BTreeSet::new();
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
-        // A DaemonSet has its pod on every node already; a Job's pod may have run to its end.
-        let Some(owner) = p.metadata.controller().filter(|o| !matches!(o.kind.as_str(), "DaemonSet" | "Node" | "Job"))
-        else {
+        // A DaemonSet has its pod on every node already.
+        let Some(owner) = p.metadata.controller().filter(|o| !matches!(o.kind.as_str(), "DaemonSet" | "Node")) else {
             continue;
         };
         let Some(ns) = ctx.ns(&p.metadata.namespace).filter(|_| !p.finished() && !p.is_mirror()) else { continue };

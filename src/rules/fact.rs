@@ -95,6 +95,8 @@ pub enum Right {
     AddEphemeral,
     /// nodes/proxy (cluster).
     NodesProxy,
+    /// get on nodes/proxy (cluster): the API server proxies a GET.
+    NodesProxyGet,
     /// nodes/log (cluster).
     NodesLog,
     /// Patch or update nodes (cluster).
@@ -176,6 +178,8 @@ pub enum Fact {
     NodeRights(u32),
     /// Is allowed to run commands by the API of every kubelet.
     Kubelets,
+    /// Reads what every kubelet serves.
+    KubeletFiles,
     /// Holds a node that meets a demand of pods; `u32::MAX` is met by every node.
     Attract(u32),
     /// Pods of a namespace with a demand can be removed and drawn to a node that is held.
@@ -238,6 +242,7 @@ impl Fact {
                 | Fact::UnknownNode
                 | Fact::NodeRights(_)
                 | Fact::Kubelets
+                | Fact::KubeletFiles
                 | Fact::Attract(_)
                 | Fact::Drawn(..)
                 | Fact::Evictable(_)

@@ -77,8 +77,8 @@ pub fn emit(ctx: &mut Ctx<'_>) -> Vec<Class> {
     let ids: Vec<GrantId> = (0..ctx.authz.grants().len() as u32).map(GrantId).collect();
     for id in ids {
         single_rows(ctx, id);
-        // A binding that could be made is held by nobody yet; its combinations of rights count all the same.
-        if ctx.authz.is_hypothetical(id) {
+        // A binding that could be made, or joined, is not held by the attacker yet; its own combinations count all the same.
+        if ctx.authz.is_hypothetical(id) || !harmless(ctx, id) {
             classes.push(Class { direct: Vec::new(), all: vec![id] });
         }
     }
@@ -245,6 +245,14 @@ fn conclude(
                 for n in list {
                     if let Some(ns) = ctx.ns(n).filter(|ns| scope == EVERYWHERE || scope == *ns) {
                         put(ctx, Fact::Right(right, ns), None);
+                    }
+                }
+            }
+            // A taint removes the pods of a node.
+            Names::Some(list) if right == Right::PatchNodes => {
+                for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
+                    if list.contains(&p.spec.node_name) && !p.finished() {
+                        put(ctx, Fact::Evictable(i as u32), Some(Obj { kind: Kind::Pod, index: i as u32 }));
                     }
                 }
             }

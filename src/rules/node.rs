@@ -22,6 +22,9 @@ pub fn emit(ctx: &mut Ctx<'_>) {
     if let Some(o) = ctx.anchor() {
         let e = Emit::scope(Fact::Kubelets).from(Fact::Right(Right::NodesProxy, EVERYWHERE)).from(Fact::ApiReach);
         ctx.emit(e.because(o, "/metadata/name", "", "kubelets ask the API server whether a request is allowed"));
+        let right = Fact::Right(Right::NodesProxyGet, EVERYWHERE);
+        let e = Emit::scope(Fact::KubeletFiles).from(right).from(Fact::ApiReach);
+        ctx.emit(e.because(o, "/metadata/name", "", "the API server proxies reading requests to kubelets"));
         let e = Emit::new("kubelet-api-exec", Fact::AllPods).from(Fact::Kubelets).tier(3);
         let e = e.unless_known("kubelet-reachable");
         ctx.emit(e.because(o, "/metadata/name", "", "a kubelet runs commands in its pods"));
@@ -86,7 +89,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             ctx.emit(e.because(o, "/spec/nodeName", name.clone(), "the pod runs on the node"));
         }
         // The log handler of the kubelet, through the API server or at its own port.
-        let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::Kubelets);
+        let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::KubeletFiles);
         let direct = Emit::scope(Fact::LogsOn(i))
             .from(Fact::Right(Right::NodesLog, EVERYWHERE))
             .unless_known("kubelet-reachable");

@@ -425,6 +425,13 @@ pub const SINGLE: &[Row] = &[
     ),
     row(
         HOLDS,
+        &[cluster(&["get"], "", "nodes", "proxy")],
+        Target::Right(Right::NodesProxyGet),
+        1,
+        "the API server proxies reading requests to kubelets",
+    ),
+    row(
+        HOLDS,
         &[cluster(&["get"], "", "nodes", "log")],
         Target::Right(Right::NodesLog),
         1,

@@ -443,6 +443,13 @@ fn cluster_admin(ctx: &mut Ctx<'_>) {
     let Some(o) = ctx.anchor() else { return };
     let e = Emit::scope(Fact::AllSecrets).from(Fact::NamespaceAdmin(EVERYWHERE));
     ctx.emit(e.because(o, "/metadata/name", "", "every namespace is under control"));
+    // Or namespace by namespace, where there is a Secret.
+    let with: std::collections::BTreeSet<u32> =
+        ctx.cluster.objects.secrets.iter().filter_map(|s| ctx.ns(&s.metadata.namespace)).collect();
+    if !with.is_empty() {
+        let e = with.into_iter().fold(Emit::scope(Fact::AllSecrets), |e, ns| e.from(Fact::AnySecret(ns)));
+        ctx.emit(e.because(o, "/metadata/name", "", "every namespace with a Secret is covered"));
+    }
     let admin = Fact::ClusterAdmin;
     let why = "cluster-admin may do everything";
     let scopes = [

@@ -209,6 +209,9 @@ impl Condensed {
                 for p in join.premises.iter().filter(|p| **p != c) {
                     let have = bits.get(*p as usize).copied().unwrap_or_default();
                     all.iter_mut().zip(have).for_each(|(a, b)| *a &= b);
+                    if all == [0; WORDS] {
+                        break;
+                    }
                 }
                 without(&mut all, join.removed);
                 if add(&mut bits, join.conclusion, &all) {

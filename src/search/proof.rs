@@ -187,8 +187,9 @@ impl<'g> Prover<'g> {
             let rest = std::mem::take(&mut proof.instances);
             let premises = |i: &u32| self.graph.instances.get(*i as usize).map(|x| &x.premises);
             if rest.iter().filter_map(premises).any(|p| p.contains(&given.target)) {
-                let seen: BTreeSet<u32> = all.iter().copied().collect();
-                all.extend(rest.iter().filter(|i| !seen.contains(i)));
+                let conclusion = |i: &u32| self.graph.instances.get(*i as usize).map(|x| x.conclusion);
+                let won: BTreeSet<FactId> = all.iter().filter_map(conclusion).collect();
+                all.extend(rest.iter().filter(|i| conclusion(i).is_none_or(|c| !won.contains(&c))));
                 proof.instances = all;
             } else {
                 proof.instances = rest;

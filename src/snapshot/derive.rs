@@ -41,8 +41,8 @@ fn infer_secrets(snapshot: &mut Snapshot) {
     }
 }
 
-/// Namespaces and nodes that other objects name exist, whether or not they were listed. A server's own list is taken
-/// as it is: what it lacks is gone.
+/// Namespaces and nodes that other objects name exist, whether or not they were listed. Where a server's own list was
+/// read, what only a reference names is gone; a namespace that holds objects is there all the same.
 fn infer_places(snapshot: &mut Snapshot) {
     let named = |metas: Vec<&Meta>| -> BTreeSet<String> { metas.iter().map(|m| m.name.clone()).collect() };
     let o = &snapshot.objects;
@@ -50,8 +50,11 @@ fn infer_places(snapshot: &mut Snapshot) {
     for kind in Kind::ALL.iter().filter(|k| k.info().namespaced) {
         namespaces.extend((0..o.len(*kind)).filter_map(|i| o.meta(*kind, i)).map(|m| m.namespace.clone()));
     }
-    let bindings = o.role_bindings.iter().chain(&o.cluster_role_bindings);
-    namespaces.extend(bindings.flat_map(|b| &b.subjects).map(|s| s.namespace.clone()));
+    let stored = |list: &[&Meta]| list.iter().any(|m| !m.resource_version.is_empty());
+    if !stored(&o.namespaces.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
+        let bindings = o.role_bindings.iter().chain(&o.cluster_role_bindings);
+        namespaces.extend(bindings.flat_map(|b| &b.subjects).map(|s| s.namespace.clone()));
+    }
     let mut nodes: BTreeSet<String> = o.pods.iter().map(|p| p.spec.node_name.clone()).collect();
     for known in named(o.namespaces.iter().map(|n| &n.metadata).collect()) {
         namespaces.remove(&known);
@@ -59,13 +62,10 @@ fn infer_places(snapshot: &mut Snapshot) {
     for known in named(o.nodes.iter().map(|n| &n.metadata).collect()) {
         nodes.remove(&known);
     }
-    let stored = |list: &[&Meta]| list.iter().any(|m| !m.resource_version.is_empty());
     let meta = |name: String| Meta { name, ..Meta::default() };
-    if !stored(&o.namespaces.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
-        namespaces.remove("");
-        let new = namespaces.into_iter().map(|n| MetaOnly { metadata: meta(n) });
-        snapshot.objects.namespaces.extend(new);
-    }
+    namespaces.remove("");
+    let new = namespaces.into_iter().map(|n| MetaOnly { metadata: meta(n) });
+    snapshot.objects.namespaces.extend(new);
     if !stored(&snapshot.objects.nodes.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
         nodes.remove("");
         let new = nodes.into_iter().map(|n| Node { metadata: meta(n), ..Node::default() });

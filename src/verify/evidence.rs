@@ -11,7 +11,7 @@ const DEFAULTED: [&str; 2] = ["/spec/serviceAccountName", "/metadata/labels/pod-
 /// # Errors
 /// What is different.
 pub fn agrees(object: &Value, pointer: &str, value: &str) -> Result<(), String> {
-    let Some(found) = object.pointer(pointer) else {
+    let Some(found) = field(object, pointer) else {
         return if DEFAULTED.contains(&pointer) { Ok(()) } else { Err(format!("no such field {pointer}")) };
     };
     let same = match found {
@@ -21,4 +21,14 @@ pub fn agrees(object: &Value, pointer: &str, value: &str) -> Result<(), String> 
         _ => true,
     };
     if same { Ok(()) } else { Err(format!("{pointer} is {found}, not {value:?}")) }
+}
+
+/// The field at a pointer. Of environment variables a snapshot keeps those that refer to something, with their place.
+fn field<'v>(object: &'v Value, pointer: &str) -> Option<&'v Value> {
+    let Some((before, after)) = pointer.split_once("/env/") else { return object.pointer(pointer) };
+    let (place, rest) = after.split_once('/').unwrap_or((after, ""));
+    let place: u64 = place.parse().ok()?;
+    let list = object.pointer(before)?.get("env")?.as_array()?;
+    let entry = list.iter().find(|e| e.get("index").and_then(Value::as_u64).unwrap_or(0) == place)?;
+    if rest.is_empty() { Some(entry) } else { entry.pointer(&format!("/{rest}")) }
 }

@@ -411,3 +411,108 @@ fn the_anonymous_user_is_not_authenticated() {
         assert_eq!(ask(&everybody, who, "secret/other/db"), expected, "{who}");
     }
 }
+
+/// A pod of `prod` that is privileged on node `w1`, for steps that need a node.
+const HELD: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: held, namespace: prod}
+spec: {nodeName: w2, containers: [{name: c, image: i, securityContext: {privileged: true}}], automountServiceAccountToken: false}
+---
+";
+
+fn owned_pod(kind: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: db, namespace: other, ownerReferences: [{{apiVersion: x/v1, kind: {kind}, name: db, uid: u, controller: true}}]}}\nspec: {{nodeName: w1, containers: [{{name: c, image: i}}]}}\n---\n"
+    )
+}
+
+fn second_node(spec: &str) -> String {
+    format!("apiVersion: v1\nkind: Node\nmetadata: {{name: w2}}\nspec: {spec}\n---\n")
+}
+
+#[test]
+fn a_held_node_that_is_cordoned_or_not_ready_still_draws_pods() {
+    let may_delete = grant("r", "other", &rule("", "pods", "delete", ""));
+    // The identity of prod/app is won from its pod; the node from the other.
+    let both = "pod/prod/app | pod/prod/held";
+    let setup = |spec: &str, owner: &str| format!("{HELD}{}{}{may_delete}", second_node(spec), owned_pod(owner));
+    let together = |extra: String| {
+        // One source that has both: the held pod runs as the same account.
+        ask(
+            &extra.replace("automountServiceAccountToken: false", "serviceAccountName: app"),
+            "pod/prod/held",
+            "pod/other/db",
+        )
+    };
+    for spec in [
+        "{}",
+        "{unschedulable: true, taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]}",
+        "{taints: [{key: node.kubernetes.io/not-ready, effect: NoExecute}]}",
+    ] {
+        assert_eq!(together(setup(spec, "ReplicaSet")), Verdict::Unknown, "{spec}");
+    }
+    assert_eq!(together(setup("{}", "Job")), Verdict::Unknown);
+    assert_eq!(together(setup("{taints: [{key: team, effect: NoSchedule}]}", "ReplicaSet")), Verdict::No);
+    assert_eq!(together(setup("{}", "DaemonSet")), Verdict::No);
+    // No single pod has both.
+    assert_eq!(ask(&setup("{}", "ReplicaSet"), both, "pod/other/db"), Verdict::No);
+}
+
+#[test]
+fn tainting_the_node_of_a_pod_removes_it() {
+    let may_taint = grant("r", "", &rule("", "nodes", "patch", "w1"));
+    let extra = format!("{HELD}{}{}{may_taint}", second_node("{}"), owned_pod("ReplicaSet"))
+        .replace("automountServiceAccountToken: false", "serviceAccountName: app");
+    assert_eq!(ask(&extra, "pod/prod/held", "pod/other/db"), Verdict::Unknown);
+    let elsewhere = extra.replace("resourceNames: [w1]", "resourceNames: [w9]");
+    assert_eq!(ask(&elsewhere, "pod/prod/held", "pod/other/db"), Verdict::No);
+}
+
+#[test]
+fn a_binding_that_may_be_joined_counts_by_itself() {
+    let bindings = format!(
+        "apiVersion: {R}/v1\nkind: ClusterRole\nmetadata: {{name: imp}}\nrules: [{}]\n---\napiVersion: {R}/v1\nkind: ClusterRole\nmetadata: {{name: all}}\nrules: [{{apiGroups: ['*'], resources: ['*'], verbs: ['*']}}]\n---\napiVersion: {R}/v1\nkind: ClusterRoleBinding\nmetadata: {{name: a}}\nroleRef: {{kind: ClusterRole, name: imp}}\nsubjects: [{{kind: User, name: alice}}]\n---\napiVersion: {R}/v1\nkind: ClusterRoleBinding\nmetadata: {{name: z}}\nroleRef: {{kind: ClusterRole, name: all}}\nsubjects: [{{kind: User, name: alice}}]\n---\n",
+        rule("", "users, groups", "impersonate", "")
+    );
+    let join = |name: &str| {
+        grant(
+            "j",
+            "",
+            &format!("{}, {}", rule(R, "clusterrolebindings", "patch", name), rule(R, "clusterroles", "bind", "imp")),
+        )
+    };
+    assert_eq!(ask(&format!("{bindings}{}", join("a")), "pod/prod/app", "cluster-admin"), Verdict::Yes);
+    assert_eq!(ask(&format!("{bindings}{}", join("other")), "pod/prod/app", "cluster-admin"), Verdict::No);
+}
+
+#[test]
+fn reading_logs_through_the_proxy_needs_get() {
+    let logs = "apiVersion: v1
+kind: Pod
+metadata: {name: logger, namespace: prod}
+spec: {nodeName: w1, serviceAccountName: app, containers: [{name: c, image: i, volumeMounts: [{name: l, mountPath: /l}]}], volumes: [{name: l, hostPath: {path: /var/log}}]}
+---
+";
+    let with = |verb: &str| format!("{logs}{}", grant("r", "", &rule("", "nodes/proxy", verb, "")));
+    // What the log directory gives is the identity of the node.
+    let node = "user/system:node:w1";
+    assert_eq!(ask(&with("get"), "pod/prod/logger", node), Verdict::Yes);
+    assert_eq!(ask(&with("create"), "pod/prod/logger", node), Verdict::No);
+}
+
+#[test]
+fn a_namespace_that_the_list_lacks_but_that_holds_objects_is_there() {
+    let listed = "apiVersion: v1\nkind: Namespace\nmetadata: {name: listed, resourceVersion: '5'}\n---\n";
+    let late = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: late}\n---\n";
+    let reader = grant("r", "", &rule("", "secrets", "list", ""));
+    assert_eq!(ask(&format!("{listed}{late}{reader}"), "pod/prod/app", "secret/late/s"), Verdict::Yes);
+}
+
+#[test]
+fn every_secret_is_also_reached_namespace_by_namespace() {
+    let more = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: prod}\n---\n";
+    let read = |name: &str, ns: &str| grant(name, ns, &rule("", "secrets", "list", ""));
+    let both = format!("{more}{}{}", read("a", "prod"), read("b", "other"));
+    assert_eq!(ask(&both, "pod/prod/app", "every-secret"), Verdict::Yes);
+    assert_eq!(ask(&format!("{more}{}", read("a", "prod")), "pod/prod/app", "every-secret"), Verdict::No);
+}

@@ -224,7 +224,10 @@ fn a_proof_file_goes_through_the_command_line() {
     let o = run(&["can", "pod/ci/runner", "reach", "cluster-admin", "--demo", "--proof", path]);
     assert!(o.status.success());
     let o = run(&["verify", path, "--demo"]);
-    assert_eq!(String::from_utf8_lossy(&o.stdout), "verified: yes for pod/ci/runner reach cluster-admin\n");
+    assert_eq!(
+        String::from_utf8_lossy(&o.stdout),
+        "verified: yes for pod/ci/runner reach cluster-admin, assuming exposed-workloads-exploitable images-run-as-root\n"
+    );
     // The same proof about another cluster.
     let other = repo("testdata/techniques/secret-get/fires.yaml");
     let o = run(&["verify", path, "-f", other.to_str().unwrap()]);
@@ -234,4 +237,19 @@ fn a_proof_file_goes_through_the_command_line() {
     let o = run(&["verify", path, "--demo"]);
     assert_eq!(o.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&o.stderr).contains("not a proof file"), "{o:?}");
+}
+
+#[test]
+fn variables_keep_their_place_and_nothing_is_proven_about_nothing() {
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: app, namespace: prod}\nspec: {nodeName: w1, containers: [{name: c, image: i, env: [{name: A, value: x}, {name: B, value: y}, {name: P, valueFrom: {secretKeyRef: {name: db, key: k}}}]}]}\n";
+    let options = ClusterOptions { complete: true, version: None };
+    let c = case(snapshot_of(&[("c.yaml".into(), text.into())]).into_cluster(&options), &["pod/prod/app".to_owned()]);
+    let own = c.files.iter().find(|f| f.question.to == "secret/*").unwrap();
+    assert!(own.steps.iter().flat_map(|s| &s.evidence).any(|e| e.pointer.contains("/env/2/")), "{own:?}");
+    assert_eq!(check(&c.attack, &c.cluster, own), Ok(()));
+    let mut empty = c.files.iter().find(|f| f.answer == "no").unwrap().clone();
+    assert_eq!(check(&c.attack, &c.cluster, &empty), Ok(()));
+    empty.question.from = "pod/prod/typo".into();
+    empty.certificates.clear();
+    assert!(check(&c.attack, &c.cluster, &empty).is_err());
 }
