@@ -52,6 +52,17 @@ impl AggregationRule {
     }
 }
 
+/// API group of roles and bindings.
+pub const GROUP: &str = "rbac.authorization.k8s.io";
+
+impl PolicyRule {
+    /// Whether the rule allows every verb on every resource of every group.
+    pub fn is_everything(&self) -> bool {
+        let all = |list: &[String]| list.iter().any(|x| x == "*");
+        self.resource_names.is_empty() && all(&self.verbs) && all(&self.api_groups) && all(&self.resources)
+    }
+}
+
 /// A label selector, `meta/v1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::combos::{RBAC, class_has, conclude, find};
+use super::combos::{class_has, conclude, find};
 use super::ctx::Ctx;
 use super::fact::{EVERYWHERE, Fact};
 use super::grants::Class;
@@ -14,7 +14,7 @@ use crate::authz::rbac::{GrantId, matches};
 use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Meta;
-use crate::model::rbac::{Binding, RoleRef};
+use crate::model::rbac::{Binding, GROUP as RBAC, RoleRef};
 
 /// Every binding that a holder of `bind` could make to a role by name, or to a Role of its namespace. ClusterRoles
 /// that may all be bound need no entry: binding one of them gives everything.
@@ -25,7 +25,7 @@ pub fn hypothetical(cluster: &Cluster, authz: &Authorizer<'_>) -> Vec<(Obj, Bind
         let Some((_, role)) = g.role else { continue };
         for rule in role.rules.iter().filter(|r| matches(&r.verbs, "bind") && matches(&r.api_groups, RBAC)) {
             // Who may do everything wins nothing by binding.
-            if super::combos::is_everything(rule) {
+            if rule.is_everything() {
                 continue;
             }
             let named = |name: &String| rule.resource_names.is_empty() || rule.resource_names.contains(name);

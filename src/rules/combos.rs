@@ -9,8 +9,7 @@ use super::grants::Class;
 use super::{binding, rows};
 use crate::authz::rbac::{Attributes, GrantId, MASTERS, matches, resource_matches, rule_allows};
 use crate::model::kind::{Kind, Obj};
-
-pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
+use crate::model::rbac::{GROUP as RBAC, PolicyRule};
 
 /// A right that was found: in which binding and rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +58,7 @@ pub fn emit(ctx: &mut Ctx<'_>, classes: &[Class]) {
         // One rule that allows everything everywhere says it all.
         let everything = |id: &GrantId| {
             ctx.authz.grant(*id).is_some_and(|g| {
-                g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything))
+                g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(PolicyRule::is_everything))
             })
         };
         if class.all.iter().any(everything) {
@@ -220,10 +219,6 @@ pub(super) fn class_has(ctx: &Ctx<'_>, class: &Class, verbs: &[&str], resource: 
     })
 }
 
-pub(super) fn is_everything(r: &crate::model::rbac::PolicyRule) -> bool {
-    r.resource_names.is_empty() && [&r.verbs, &r.api_groups, &r.resources].iter().all(|l| l.iter().any(|x| x == "*"))
-}
-
 fn roles(ctx: &mut Ctx<'_>, k: u32, class: &Class, scope: &str) {
     if scope.is_empty() {
         let escalate = find(ctx, class, &["escalate"], RBAC, "clusterroles", "", "");
@@ -352,7 +347,8 @@ fn two_identities(ctx: &mut Ctx<'_>) {
         let id = GrantId(i);
         let Some(g) = ctx.authz.grant(id).copied().filter(|_| !ctx.authz.is_hypothetical(id)) else { continue };
         let Some((n, s)) = g.binding.subjects.iter().enumerate().find(|(_, s)| s.name != MASTERS) else { continue };
-        let everything = g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(is_everything));
+        let everything =
+            g.namespace().is_empty() && g.role.is_some_and(|(_, r)| r.rules.iter().any(PolicyRule::is_everything));
         let (technique, fact) = if everything {
             ("csr-to-cluster-admin", Fact::ClusterAdmin)
         } else {

@@ -178,8 +178,7 @@ fn single_rows(ctx: &mut Ctx<'_>, id: GrantId) {
     let scope = if g.namespace().is_empty() { EVERYWHERE } else { ctx.ns(g.namespace()).unwrap_or(EVERYWHERE) };
     let version = ctx.cluster.version;
     for (j, rule) in role.rules.iter().enumerate() {
-        let everything = rule.resource_names.is_empty()
-            && [&rule.verbs, &rule.api_groups, &rule.resources].iter().all(|l| l.iter().any(|x| x == "*"));
+        let everything = rule.is_everything();
         let pointer = format!("/rules/{j}");
         let text = rows::describe(rule);
         if everything {

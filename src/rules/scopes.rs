@@ -156,13 +156,13 @@ fn unlimited(ctx: &Ctx<'_>, account: &str) -> Option<(Obj, usize, String)> {
         let j = role.rules.iter().position(|r| {
             let escalates = Attributes::Resource {
                 verb: "escalate",
-                group: super::combos::RBAC,
+                group: crate::model::rbac::GROUP,
                 resource: "clusterroles",
                 subresource: "",
                 name: "",
                 namespace: "",
             };
-            super::combos::is_everything(r) || rule_allows(r, escalates)
+            r.is_everything() || rule_allows(r, escalates)
         })?;
         Some((object, j, role.rules.get(j).map(super::rows::describe).unwrap_or_default()))
     })
