@@ -13,8 +13,17 @@ use kube::client::Body;
 
 type Log = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Runs the collector; `answer` maps (path with query, how often it was asked before) to a response.
+/// Runs the collector; `answer` maps (path with query, how often it was asked before) to a response. A response with
+/// code 0 never comes.
 fn collect(
+    answer: impl Fn(&str, usize) -> Option<(u16, Option<&'static str>, String)> + Send + Sync + 'static,
+) -> (Snapshot, Vec<(String, String)>) {
+    collect_within(Duration::from_secs(5), answer)
+}
+
+/// The same with a time that one request may take.
+fn collect_within(
+    timeout: Duration,
     answer: impl Fn(&str, usize) -> Option<(u16, Option<&'static str>, String)> + Send + Sync + 'static,
 ) -> (Snapshot, Vec<(String, String)>) {
     let log: Log = Arc::default();
@@ -34,6 +43,9 @@ fn collect(
         async move {
             let (code, header, body) = answer(&path, n)
                 .unwrap_or_else(|| (200, None, "{\"kind\":\"List\",\"metadata\":{},\"items\":[]}".into()));
+            if code == 0 {
+                std::future::pending::<()>().await;
+            }
             let mut b = Response::builder().status(StatusCode::from_u16(code).unwrap());
             if let Some(seconds) = header {
                 b = b.header("Retry-After", seconds);
@@ -41,8 +53,7 @@ fn collect(
             Ok::<_, std::convert::Infallible>(b.body(Body::from(body.into_bytes())).unwrap())
         }
     });
-    let options =
-        Options { pause: Duration::from_millis(1), timeout: Some(Duration::from_secs(5)), ..Options::default() };
+    let options = Options { pause: Duration::from_millis(1), timeout: Some(timeout), ..Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let snapshot = runtime.block_on(async {
         let client = kube::Client::new(service, "default");
@@ -108,6 +119,32 @@ fn busy_servers_and_expired_lists_are_asked_again() {
     assert_eq!(s.objects.pods.len(), 2);
     let asked = |p: &str| log.iter().filter(|(_, x)| x.starts_with(p)).count();
     assert_eq!((asked("/api/v1/namespaces?"), asked("/api/v1/services?"), asked("/api/v1/pods?")), (3, 2, 4));
+}
+
+#[test]
+fn a_server_that_falls_silent_or_talks_nonsense_costs_one_kind() {
+    let (s, _) = collect_within(Duration::from_millis(400), |path, _| {
+        match path.split('?').next().unwrap() {
+        "/api/v1/pods" => Some((0, None, String::new())),
+        "/api/v1/services" => Some((200, None, "{\"kind\":\"ServiceList\",\"items\":[{\"metadata\"".into())),
+        "/api/v1/nodes" => Some((200, None, "<html>proxy</html>".into())),
+        "/api/v1/namespaces" => Some((
+            200,
+            None,
+            "{\"kind\":\"NamespaceList\",\"metadata\":{},\"items\":[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":\"CANARY\"},7]}".into(),
+        )),
+        _ => None,
+    }
+    });
+    for kind in ["Pod", "Service", "Node"] {
+        let gap = s.gaps.iter().find(|g| g.id == format!("unread:{kind}"));
+        assert!(gap.is_some_and(|g| !g.reason.is_empty()), "{kind}: {:?}", s.gaps);
+    }
+    // Of a good list one malformed object costs itself alone.
+    assert_eq!(s.objects.namespaces.len(), 1);
+    assert!(s.gaps.iter().any(|g| g.id == "skipped:Namespace"), "{:?}", s.gaps);
+    assert!(!format!("{:?}", s.gaps).contains("CANARY"), "{:?}", s.gaps);
+    assert!(s.read.contains(&Kind::Secret) && !s.read.contains(&Kind::Pod));
 }
 
 #[test]
