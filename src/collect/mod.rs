@@ -86,6 +86,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         }
         snapshot.source.kind = "live".into();
         snapshot.source.name = context;
+        snapshot.source.time = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Ok(snapshot)
     })
 }
