@@ -219,23 +219,22 @@ fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
         .rev()
         .find(|e| matches!(e.object.kind.as_str(), "Role" | "ClusterRole") && e.pointer.starts_with("/rules/"));
     if let (Some(rule), Some(actor)) = (rule, actors.first()) {
-        let scope =
-            evidence.iter().find(|e| e.object.kind == "RoleBinding").map(|e| format!(" -n {}", e.object.namespace));
+        let scope = evidence
+            .iter()
+            .find(|e| e.object.kind == "RoleBinding")
+            .map(|e| format!(" -n {}", word(&e.object.namespace)));
         let mut words = rule.value.split_whitespace();
         let (verb, resource) = (words.next().unwrap_or("*"), words.next().unwrap_or("*"));
-        let (verb, resource) = if resource == "on" {
-            ("'*'".to_owned(), "'*'".to_owned())
-        } else {
-            (verb.to_owned(), resource.to_owned())
-        };
+        let (verb, resource) = if resource == "on" { ("*", "*") } else { (verb, resource) };
         let (resource, sub) = match resource.split_once('/') {
-            Some((r, s)) => (r.to_owned(), format!(" --subresource={}", s.split('.').next().unwrap_or_default())),
+            Some((r, s)) => (r, format!(" --subresource={}", word(s.split('.').next().unwrap_or_default()))),
             None => (resource, String::new()),
         };
+        let (verb, resource) = (word(verb), word(resource));
         return format!(
             "kubectl auth can-i {verb} {resource}{sub}{} {}",
             scope.unwrap_or_else(|| " -A".into()),
-            actor.impersonation()
+            impersonation(actor)
         );
     }
     let Some(e) = evidence
@@ -249,8 +248,29 @@ fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
     let o = &e.object;
     let kind =
         if o.group.is_empty() { o.kind.to_lowercase() } else { format!("{}.{}", o.kind.to_lowercase(), o.group) };
-    let ns = if o.namespace.is_empty() { String::new() } else { format!(" -n {}", o.namespace) };
-    format!("kubectl get {kind} {}{ns} -o jsonpath='{{{}}}'", o.name, jsonpath(&e.pointer))
+    let ns = if o.namespace.is_empty() { String::new() } else { format!(" -n {}", word(&o.namespace)) };
+    let field = word(&format!("{{{}}}", jsonpath(&e.pointer)));
+    format!("kubectl get {kind} {}{ns} -o jsonpath={field}", word(&o.name))
+}
+
+/// `--as` flags for kubectl.
+fn impersonation(actor: &Subject) -> String {
+    let user = word(&actor.user_name().unwrap_or_default());
+    match actor {
+        Subject::Group(g) => format!("--as=someone --as-group={}", word(g)),
+        Subject::User(u) if u.starts_with("system:node:") => format!("--as={user} --as-group=system:nodes"),
+        _ => format!("--as={user}"),
+    }
+}
+
+/// One word of a shell command. Names of roles, users and groups may hold anything, `$(…)` too, and a reader pastes what
+/// is printed.
+fn word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@=,+".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A JSON pointer as kubectl's JSONPath.

@@ -31,15 +31,6 @@ impl Subject {
             Subject::Group(g) => format!("group/{g}"),
         }
     }
-
-    /// `--as` flags for kubectl.
-    pub fn impersonation(&self) -> String {
-        match self {
-            Subject::Group(g) => format!("--as=someone --as-group={g}"),
-            Subject::User(u) if u.starts_with("system:node:") => format!("--as={u} --as-group=system:nodes"),
-            s => format!("--as={}", s.user_name().unwrap_or_default()),
-        }
-    }
 }
 
 /// Part of a node's file system that is readable as root.

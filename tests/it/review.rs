@@ -516,3 +516,19 @@ fn every_secret_is_also_reached_namespace_by_namespace() {
     assert_eq!(ask(&both, "pod/prod/app", "every-secret"), Verdict::Yes);
     assert_eq!(ask(&format!("{more}{}", read("a", "prod")), "pod/prod/app", "every-secret"), Verdict::No);
 }
+
+#[test]
+fn commands_to_paste_quote_what_a_name_may_hold() {
+    let who = "$(touch x) 'q";
+    let extra = format!(
+        "apiVersion: {R}/v1\nkind: ClusterRole\nmetadata: {{name: r}}\nrules: [{}]\n---\napiVersion: {R}/v1\nkind: ClusterRoleBinding\nmetadata: {{name: 'r; touch x'}}\nroleRef: {{kind: ClusterRole, name: r}}\nsubjects: [{{kind: User, name: \"{who}\"}}]\n---\n",
+        rule("", "secrets", "get", "")
+    );
+    let cluster = snapshot(&extra).into_cluster(&ClusterOptions { complete: true, version: None });
+    let attack = rules::build(&cluster);
+    let pick = |s: &str| selector::resolve(&attack, &cluster, s, true).unwrap();
+    let from = pick(&format!("user/{who}"));
+    let a = answer::ask(&attack, &cluster, &Question::new(), &from, &pick("secret/other/db"), 1);
+    let commands: Vec<&str> = a.proofs.iter().flatten().map(|s| s.verify.as_str()).collect();
+    assert_eq!(commands, [r"kubectl auth can-i get secrets -A --as='$(touch x) '\''q'"]);
+}
