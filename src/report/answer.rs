@@ -356,6 +356,22 @@ fn proven(
     }
 }
 
+/// Facts that some source reaches alone: what only several together reach was not reached.
+fn reached_alone(attack: &Attack, mask: &[bool], sources: &[Vec<FactId>]) -> Vec<bool> {
+    if let [one] = sources {
+        return closure(&attack.graph, mask, one);
+    }
+    let mut known = vec![false; attack.graph.facts];
+    let pivot = Pivot::new(&attack.graph, mask, attack.id(Fact::ApiReach));
+    for chunk in sources.chunks(LANES) {
+        let lanes = pivot.close(chunk);
+        for (k, n) in known.iter_mut().zip(0u32..).filter(|(k, _)| !**k) {
+            *k = lanes.lanes_of(FactId(n)).next().is_some();
+        }
+    }
+    known
+}
+
 /// What a no reaches, and the techniques that lack exactly one premise.
 fn explain_no(
     attack: &Attack,
@@ -365,16 +381,8 @@ fn explain_no(
     to: &Selection,
 ) -> (Vec<String>, Vec<Near>) {
     let mask = settings.mask(&attack.graph, Lane::May);
-    // Each source is asked alone: what only several together reach was not reached.
     let sources: Vec<Vec<FactId>> = from.facts.iter().map(|f| starts(attack, cluster, *f)).collect();
-    let mut known = vec![false; attack.graph.facts];
-    let pivot = Pivot::new(&attack.graph, &mask, attack.id(Fact::ApiReach));
-    for chunk in sources.chunks(LANES) {
-        let lanes = pivot.close(chunk);
-        for (k, n) in known.iter_mut().zip(0u32..).filter(|(k, _)| !**k) {
-            *k = lanes.lanes_of(FactId(n)).next().is_some();
-        }
-    }
+    let known = reached_alone(attack, &mask, &sources);
     let has = |f: FactId| known.get(f.0 as usize).copied().unwrap_or(false);
     let reached: Vec<String> = known
         .iter()

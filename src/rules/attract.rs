@@ -14,7 +14,7 @@ use crate::model::objects::Node;
 use crate::model::pod::Pod;
 
 /// Reserved labels that a kubelet may set on its own node (`k8s.io/kubelet/pkg/apis/well_known_labels.go`).
-const KUBELET_LABELS: [&str; 12] = [
+const KUBELET_LABELS: [&str; 11] = [
     "kubernetes.io/hostname",
     "kubernetes.io/arch",
     "kubernetes.io/os",
@@ -24,7 +24,6 @@ const KUBELET_LABELS: [&str; 12] = [
     "node.kubernetes.io/instance-type",
     "failure-domain.beta.kubernetes.io/region",
     "failure-domain.beta.kubernetes.io/zone",
-    "failure-domain.kubernetes.io/region",
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 ];
@@ -71,13 +70,8 @@ impl Demand {
 fn kubelet_may_set(label: &str) -> bool {
     let prefix = label.split_once('/').map_or("", |(p, _)| p);
     let under = |d: &str| prefix == d || prefix.ends_with(&format!(".{d}"));
-    if KUBELET_LABELS.contains(&label) || under("kubelet.kubernetes.io") {
-        return true;
-    }
-    if under("node.kubernetes.io") {
-        return true;
-    }
-    !(under("kubernetes.io") || under("k8s.io"))
+    let reserved = under("kubernetes.io") || under("k8s.io");
+    !reserved || KUBELET_LABELS.contains(&label) || under("kubelet.kubernetes.io") || under("node.kubernetes.io")
 }
 
 /// Emits the way from an evicted pod to the node that draws it.

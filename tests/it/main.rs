@@ -1,5 +1,6 @@
 //! Integration tests in one binary: linking once saves most of the build time.
 
+mod analysis;
 mod canary;
 mod cli;
 mod collector;

@@ -452,6 +452,13 @@ fn a_held_node_that_is_cordoned_or_not_ready_still_draws_pods() {
         assert_eq!(together(setup(spec, "ReplicaSet")), Verdict::Unknown, "{spec}");
     }
     assert_eq!(together(setup("{}", "Job")), Verdict::Unknown);
+    // The kubelet may set most labels of its node, but not those that restrict nodes.
+    for (label, expected) in [("pool", Verdict::Unknown), ("node-restriction.kubernetes.io/team", Verdict::No)] {
+        let owner =
+            owned_pod("ReplicaSet").replace("nodeName: w1", &format!("nodeName: w1, nodeSelector: {{{label}: x}}"));
+        let extra = setup("{}", "ReplicaSet").replace(&owned_pod("ReplicaSet"), &owner);
+        assert_eq!(together(extra), expected, "{label}");
+    }
     assert_eq!(together(setup("{taints: [{key: team, effect: NoSchedule}]}", "ReplicaSet")), Verdict::No);
     assert_eq!(together(setup("{}", "DaemonSet")), Verdict::No);
     // No single pod has both.
