@@ -42,7 +42,10 @@ pub struct Source {
     /// Uid to impersonate
     #[arg(long = "as-uid", value_name = "UID", help_heading = "Source")]
     pub impersonate_uid: Option<String>,
-    /// Time that one request may take, such as 30s; 0 is without limit
+    /// Objects of one page of a list
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Source")]
+    pub chunk_size: u32,
+    /// Time that one request may take, such as 30s; 0 is kpath's own limit of 60s
     #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Source")]
     pub request_timeout: String,
     /// The input is the whole cluster: kinds that it lacks are empty
@@ -117,6 +120,7 @@ impl Source {
             impersonate_groups: self.impersonate_group.clone(),
             impersonate_uid: self.impersonate_uid.clone(),
             request_timeout: self.request_timeout.clone(),
+            chunk_size: usize::try_from(self.chunk_size).unwrap_or(usize::MAX),
         }
     }
 }

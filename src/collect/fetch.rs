@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use http::{Request, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
@@ -20,14 +20,18 @@ use crate::snapshot::import::Importer;
 pub struct Options {
     /// Objects of one page.
     pub page: usize,
+    /// Most bytes of one answer; a page that is larger is asked for again in smaller parts.
+    pub page_bytes: usize,
     /// Kinds listed at one time.
     pub parallel: usize,
     /// Time for one request.
-    pub timeout: Option<Duration>,
+    pub timeout: Duration,
     /// Attempts for a request that the server asks to repeat.
     pub attempts: u32,
     /// First pause between attempts.
     pub pause: Duration,
+    /// Longest pause between attempts, whatever the server asks for.
+    pub longest_pause: Duration,
     /// Most pages of one list.
     pub most_pages: usize,
 }
@@ -36,10 +40,12 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             page: 500,
+            page_bytes: 32 << 20,
             parallel: 6,
-            timeout: None,
+            timeout: Duration::from_secs(60),
             attempts: 5,
             pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
             most_pages: 20_000,
         }
     }
@@ -56,47 +62,55 @@ const SECRET_TYPES: [&str; 5] = [
 
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
+#[derive(Debug)]
 enum Failure {
+    /// 404.
     Absent,
+    /// Another code that is no success.
     Status(u16, String),
+    /// The answer has more bytes than [`Options::page_bytes`].
+    TooLarge,
+    /// No answer, or none that can be read.
     Other(String),
 }
 
 /// Lists every kind. What fails becomes a gap; the rest goes on.
+///
+/// # Errors
+/// The reason when the server cannot be spoken to at all: no connection, or no trust in its certificate.
 pub async fn collect_all(
     client: &kube::Client,
     options: &Options,
     progress: &(dyn Fn(&'static str) -> ProgressBar + Sync),
-) -> Snapshot {
+) -> Result<Snapshot, String> {
     let mut importer = Importer::default();
-    let version = get(client, "/version", "application/json", options).await;
-    if let Ok(v) = &version {
-        importer.snapshot.version = v.get("gitVersion").and_then(Value::as_str).and_then(Version::parse);
+    let once = Options { attempts: 2, ..options.clone() };
+    match get(client, "/version", "application/json", &once).await {
+        Ok(v) => {
+            importer.snapshot.version = v.get("gitVersion").and_then(Value::as_str).and_then(Version::parse);
+        }
+        Err(Failure::Other(reason)) => return Err(reason),
+        Err(Failure::Absent | Failure::Status(..) | Failure::TooLarge) => {}
     }
-    let results: Vec<(Kind, Result<Vec<Value>, Failure>)> = stream::iter(Kind::ALL.iter().copied())
+    // Pages become typed objects as they come, so that what is held at one time does not grow with them.
+    let results: Vec<(Kind, Importer, Option<Failure>)> = stream::iter(Kind::ALL.iter().copied())
         .map(|kind| async move {
             let bar = progress(kind.info().resource);
-            let result = list(client, kind, "", options, &bar).await;
+            let (part, failure) = list(client, kind, "", options, &bar).await;
             bar.finish_and_clear();
-            (kind, result)
+            (kind, part, failure)
         })
         .buffered(options.parallel)
         .collect()
         .await;
-    for (kind, result) in results {
-        let info = kind.info();
-        match result {
-            Ok(items) => {
+    for (kind, part, failure) in results {
+        // What came before a failure stays: a path through it holds whatever the rest is.
+        importer.absorb(part);
+        match failure {
+            None => {
                 importer.snapshot.read.insert(kind);
-                for item in items {
-                    let mut list = serde_json::json!({"kind": format!("{}List", info.kind), "apiVersion": kind.api_version(), "items": []});
-                    if let Some(a) = list.get_mut("items").and_then(Value::as_array_mut) {
-                        a.push(item);
-                    }
-                    let _ = importer.document(list, "", Some(kind));
-                }
             }
-            Err(failure) => gap(&mut importer.snapshot, kind, &failure),
+            Some(failure) => gap(&mut importer.snapshot, kind, &failure),
         }
     }
     secret_types(client, options, &mut importer.snapshot).await;
@@ -117,12 +131,13 @@ pub async fn collect_all(
             let _ = importer.document(object, "", None);
         }
     }
-    importer.finish()
+    Ok(importer.finish())
 }
 
 fn gap(snapshot: &mut Snapshot, kind: Kind, failure: &Failure) {
     let info = kind.info();
     let group = if info.group.is_empty() { "\"\"".to_owned() } else { info.group.to_owned() };
+    snapshot.read.remove(&kind);
     let reason = match failure {
         // A kind that this server does not have is empty.
         Failure::Absent if info.optional => {
@@ -133,7 +148,11 @@ fn gap(snapshot: &mut Snapshot, kind: Kind, failure: &Failure) {
         Failure::Status(403, message) => {
             format!("forbidden: needs verb list on {} in API group {group} ({message})", info.resource)
         }
+        Failure::Status(401, message) => {
+            format!("not authenticated (401): {message}; the credential may have expired, log in again")
+        }
         Failure::Status(code, message) => format!("the server answered {code}: {message}"),
+        Failure::TooLarge => "one object alone is larger than an answer may be".to_owned(),
         Failure::Other(message) => message.clone(),
     };
     snapshot.gaps.push(Gap {
@@ -151,12 +170,14 @@ async fn secret_types(client: &kube::Client, options: &Options, snapshot: &mut S
     let mut types: BTreeMap<(String, String), &'static str> = BTreeMap::new();
     for kind in SECRET_TYPES {
         let selector = format!("&fieldSelector=type%3D{}", kind.replace('/', "%2F"));
-        let Ok(items) = list(client, Kind::Secret, &selector, options, &ProgressBar::hidden()).await else { continue };
-        for item in items {
-            let text = |k: &str| {
-                item.pointer(&format!("/metadata/{k}")).and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
-            types.insert((text("namespace"), text("name")), kind);
+        let (part, failure) = list(client, Kind::Secret, &selector, options, &ProgressBar::hidden()).await;
+        for secret in part.snapshot.objects.secrets {
+            types.insert((secret.metadata.namespace, secret.metadata.name), kind);
+        }
+        if let Some(failure) = failure {
+            // Without its type a token Secret looks like any other.
+            gap(snapshot, Kind::Secret, &failure);
+            break;
         }
     }
     for s in &mut snapshot.objects.secrets {
@@ -166,57 +187,77 @@ async fn secret_types(client: &kube::Client, options: &Options, snapshot: &mut S
     }
 }
 
-/// All items of a kind, page by page; starts over once when the server forgot the continue token (410).
+/// All objects of a kind, page by page; starts over when the server forgot the continue token (410). With a failure
+/// comes what was read before it.
 async fn list(
     client: &kube::Client,
     kind: Kind,
     selector: &str,
     options: &Options,
     bar: &ProgressBar,
-) -> Result<Vec<Value>, Failure> {
+) -> (Importer, Option<Failure>) {
+    let mut importer = Importer::default();
+    for _ in 0..3 {
+        importer = Importer::default();
+        match pages(client, kind, selector, options, bar, &mut importer).await {
+            Ok(()) => return (importer, None),
+            Err(Failure::Status(410, _)) => bar.set_position(0),
+            Err(failure) => return (importer, Some(failure)),
+        }
+    }
+    (importer, Some(Failure::Status(410, "the list expired three times while it was read".into())))
+}
+
+async fn pages(
+    client: &kube::Client,
+    kind: Kind,
+    selector: &str,
+    options: &Options,
+    bar: &ProgressBar,
+    importer: &mut Importer,
+) -> Result<(), Failure> {
     let info = kind.info();
     let base =
         if info.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}/{}", info.group, info.version) };
     let accept = if matches!(kind, Kind::Secret | Kind::ConfigMap) { METADATA } else { "application/json" };
-    for _ in 0..3 {
-        let mut items = Vec::new();
-        let mut token = String::new();
-        let mut pages = 0;
-        loop {
-            let next = if token.is_empty() { String::new() } else { format!("&continue={}", encode(&token)) };
-            let path = format!("{base}/{}?limit={}{selector}{next}", info.resource, options.page);
-            let page = match get(client, &path, accept, options).await {
-                Err(Failure::Status(410, _)) => break,
-                other => other?,
-            };
-            let Value::Object(mut page) = page else {
-                return Err(Failure::Other("the server's list is no object".into()));
-            };
-            let new = page
-                .get("metadata")
-                .and_then(|m| m.get("continue"))
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            if let Some(Value::Array(mut list)) = page.remove("items") {
-                // Reduced at once: what is dropped here is never kept anywhere.
-                for item in &mut list {
-                    crate::snapshot::import::prepare::prepare(kind, item);
-                }
-                bar.inc(list.len() as u64);
-                items.append(&mut list);
+    let mut token = String::new();
+    let mut size = options.page.max(1);
+    for _ in 0..options.most_pages {
+        let next = if token.is_empty() { String::new() } else { format!("&continue={}", encode(&token)) };
+        let path = format!("{base}/{}?limit={size}{selector}{next}", info.resource);
+        let page = match get(client, &path, accept, options).await {
+            Err(Failure::TooLarge) if size > 1 => {
+                size = (size / 8).max(1);
+                continue;
             }
-            pages += 1;
-            if new.is_empty() {
-                return Ok(items);
-            }
-            if new == token || pages >= options.most_pages {
-                return Err(Failure::Other("the server's pages do not end".into()));
-            }
-            token = new;
+            other => other?,
+        };
+        let Value::Object(mut page) = page else {
+            return Err(Failure::Other("the server's list is no object".into()));
+        };
+        let new = page
+            .get_mut("metadata")
+            .and_then(Value::as_object_mut)
+            .and_then(|m| m.remove("continue"))
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        match page.get("items") {
+            Some(Value::Array(items)) => bar.inc(items.len() as u64),
+            None | Some(Value::Null) => {}
+            Some(_) => return Err(Failure::Other("the items of the server's list are no list".into())),
         }
+        page.insert("kind".into(), format!("{}List", info.kind).into());
+        page.insert("apiVersion".into(), kind.api_version().into());
+        importer.document(Value::Object(page), "", Some(kind)).map_err(Failure::Other)?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        if new == token {
+            break;
+        }
+        token = new;
     }
-    Err(Failure::Status(410, "the list expired three times while it was read".into()))
+    Err(Failure::Other("the server's pages do not end".into()))
 }
 
 fn encode(text: &str) -> String {
@@ -237,7 +278,7 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
     let mut last = Failure::Other("no attempt was made".into());
     for attempt in 0..options.attempts.max(1) {
         if attempt > 0 {
-            tokio::time::sleep(pause.min(Duration::from_secs(30))).await;
+            tokio::time::sleep(pause.min(options.longest_pause)).await;
             pause = pause.saturating_mul(2);
         }
         let request = Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
@@ -250,20 +291,26 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
                 .get(http::header::RETRY_AFTER)
                 .and_then(|v| v.to_str().ok())
                 .and_then(|v| v.parse::<u64>().ok());
-            let body = response
-                .into_body()
+            let body = Limited::new(response.into_body(), options.page_bytes)
                 .collect()
                 .await
-                .map_err(|e| Failure::Other(format!("the answer broke off: {e}")))?
+                .map_err(|e| match e.downcast_ref::<LengthLimitError>() {
+                    Some(_) => Failure::TooLarge,
+                    None => Failure::Other(format!("the answer broke off: {e}")),
+                })?
                 .to_bytes();
             Ok::<_, Failure>((status, after, body))
         };
-        let limit = options.timeout.unwrap_or(Duration::from_secs(120));
-        let (status, after, body) = match tokio::time::timeout(limit, work).await {
+        let (status, after, body) = match tokio::time::timeout(options.timeout, work).await {
+            // A server that was silent for so long gets one more chance, not several.
             Err(_) => {
-                last = Failure::Other(format!("no answer within {} s", limit.as_secs()));
+                last = Failure::Other(format!("no whole answer within {:?}", options.timeout));
+                if attempt > 0 {
+                    break;
+                }
                 continue;
             }
+            Ok(Err(Failure::TooLarge)) => return Err(Failure::TooLarge),
             Ok(Err(failure)) => {
                 last = failure;
                 continue;

@@ -29,9 +29,14 @@ pub struct Connection {
     pub impersonate_groups: Vec<String>,
     /// Impersonated uid.
     pub impersonate_uid: Option<String>,
-    /// Time for one request, `0` for none.
+    /// Time for one request, `0` for kpath's own limit.
     pub request_timeout: String,
+    /// Objects of one page.
+    pub chunk_size: usize,
 }
+
+/// How kpath names itself, so that an audit log tells its requests from others.
+const AGENT: &str = concat!("kpath/", env!("CARGO_PKG_VERSION"));
 
 /// Why nothing could be collected.
 #[derive(Debug, thiserror::Error)]
@@ -66,20 +71,28 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         .build()
         .map_err(|e| CollectError::Connect(e.to_string()))?;
     runtime.block_on(async {
-        let (config, context) = configuration(connection, timeout).await?;
-        let client = kube::Client::try_from(config).map_err(|e| CollectError::Connect(e.to_string()))?;
+        let defaults = fetch::Options::default();
+        let options =
+            fetch::Options { timeout: timeout.unwrap_or(defaults.timeout), page: connection.chunk_size, ..defaults };
+        let (mut config, context) = configuration(connection).await?;
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+        let plugin = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
+        let client = kube::Client::try_from(config).map_err(|e| {
+            let plugin = plugin.map(|p| format!(" (the kubeconfig's credential plugin is {p:?})"));
+            CollectError::Connect(format!("{e}{}", plugin.unwrap_or_default()))
+        })?;
         let bars = MultiProgress::new();
-        let mut snapshot =
-            fetch::collect_all(&client, &fetch::Options { timeout, ..fetch::Options::default() }, &|kind| {
-                let bar = bars.add(ProgressBar::new_spinner());
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
-                    bar.set_style(style);
-                }
-                bar.set_message(kind);
-                bar
-            })
-            .await;
+        let collected = fetch::collect_all(&client, &options, &|kind| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
+                bar.set_style(style);
+            }
+            bar.set_message(kind);
+            bar
+        })
+        .await;
         let _ = bars.clear();
+        let mut snapshot = collected.map_err(CollectError::Connect)?;
         if snapshot.read.is_empty() {
             let reason = snapshot.gaps.first().map(|g| g.reason.clone()).unwrap_or_default();
             return Err(CollectError::Nothing(reason));
@@ -91,7 +104,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
     })
 }
 
-async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kube::Config, String), CollectError> {
+async fn configuration(c: &Connection) -> Result<(kube::Config, String), CollectError> {
     let err = |e: String| CollectError::Connect(e);
     let kubeconfig = match &c.kubeconfig {
         Some(path) => Some(Kubeconfig::read_from(path).map_err(|e| err(format!("{}: {e}", path.display())))?),
@@ -108,7 +121,7 @@ async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kub
         let mut config =
             kube::Config::incluster().map_err(|e| err(format!("no kubeconfig and not in a cluster ({e})")))?;
         impersonate(&mut config, c);
-        config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
+        config.read_timeout = None;
         return Ok((config, "in-cluster".into()));
     };
     let context = c.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
@@ -123,7 +136,8 @@ async fn configuration(c: &Connection, timeout: Option<Duration>) -> Result<(kub
     let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| err(e.to_string()))?;
     impersonate(&mut config, c);
-    config.read_timeout = timeout.or(Some(Duration::from_secs(60)));
+    // Each request has a limit of its own, over the whole answer.
+    config.read_timeout = None;
     Ok((config, context))
 }
 

@@ -17,6 +17,9 @@ pub struct Pod {
     /// Status.
     #[serde(skip_serializing_if = "is_default")]
     pub status: PodStatus,
+    /// Whether no server made this pod: it stands for the pods that a workload's template will have.
+    #[serde(skip)]
+    pub derived: bool,
 }
 
 /// Reduced `PodSpec`.

@@ -284,7 +284,12 @@ fn row(out: &mut String, r: &Row, n: usize, width: usize, verbose: bool) {
         let why = why
             .map(|e| {
                 let value = if e.value.is_empty() { String::new() } else { format!(" = {}", e.value) };
-                format!(": {} {}{value}", e.object.short(), e.pointer)
+                // A template is the part of a workload that counts; the line is short.
+                let pointer = ["/spec/jobTemplate/spec/template/spec", "/spec/template/spec"]
+                    .iter()
+                    .find_map(|p| e.pointer.strip_prefix(p))
+                    .map_or_else(|| e.pointer.clone(), |rest| format!("…{rest}"));
+                format!(": {} {pointer}{value}", e.object.short())
             })
             .unwrap_or_default();
         let line = clean(&format!("{}: {}{}", s.technique, s.fact, why.replacen(": ", " ← ", 1)));

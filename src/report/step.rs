@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::name::{self, ObjectName};
-use crate::graph::{Evidence, FactId};
-use crate::model::Cluster;
+use crate::graph::{Evidence, FactId, Object};
+use crate::model::cluster::WORKLOADS;
 use crate::model::kind::Kind;
+use crate::model::{Cluster, Obj};
 use crate::rules::Attack;
-use crate::rules::ctx::{SUBJECT_POINTER, unpack};
+use crate::rules::ctx::{SUBJECT_POINTER, pack, unpack};
 use crate::rules::fact::{Fact, Subject};
 use crate::rules::grants::implied_groups;
 use crate::rules::technique::{SCOPE, number, technique};
@@ -187,7 +188,35 @@ fn proven(attack: &Attack, cluster: &Cluster, e: &Evidence, actors: &[Subject]) 
             value = who;
         }
     }
-    Proven { object: name::object(cluster, e.object), pointer, value, why: e.why.to_owned() }
+    let object = match template_of(cluster, e.object, &pointer) {
+        Some((workload, in_template)) => {
+            pointer = in_template;
+            name::object(cluster, pack(workload))
+        }
+        None => name::object(cluster, e.object),
+    };
+    Proven { object, pointer, value, why: e.why.to_owned() }
+}
+
+/// The workload whose template a derived pod stands for, and where its template holds what `pointer` points to. What
+/// admission adds to a pod has no place there; then it is the nearest field around it.
+fn template_of(cluster: &Cluster, object: Object, pointer: &str) -> Option<(Obj, String)> {
+    let o = unpack(object).filter(|o| o.kind == Kind::Pod)?;
+    let pod = cluster.objects.pods.get(o.index as usize).filter(|p| p.derived)?;
+    let owner = pod.metadata.owner_references.first()?;
+    let kind = WORKLOADS.into_iter().find(|k| k.info().kind == owner.kind)?;
+    let index = cluster
+        .objects
+        .workloads(kind)
+        .iter()
+        .position(|w| w.metadata.namespace == pod.metadata.namespace && w.metadata.name == owner.name)?;
+    let json = cluster.objects.json(kind, index)?;
+    let prefix = if kind == Kind::CronJob { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
+    let mut there = format!("{prefix}{pointer}");
+    while json.pointer(&there).is_none() && there.len() > prefix.len() {
+        there.truncate(there.rfind('/').unwrap_or_default());
+    }
+    Some((Obj { kind, index: u32::try_from(index).ok()? }, there))
 }
 
 /// The subject of a binding that names one of the acting identities or a group of theirs.

@@ -150,6 +150,7 @@ fn is_manifest_set(snapshot: &Snapshot) -> bool {
 
 /// Pods of controllers that own no pod in the input and want at least one.
 fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
+    let pods_read = snapshot.read.contains(&Kind::Pod);
     // Names of objects that own something: a Deployment that owns a ReplicaSet leaves the pods to it.
     let mut owners: BTreeSet<(String, String, String)> = BTreeSet::new();
     let mut note = |m: &Meta| {
@@ -169,6 +170,10 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
             let info = kind.info();
             let key = (w.metadata.namespace.clone(), info.kind.to_owned(), w.metadata.name.clone());
             if owners.contains(&key) || w.spec.wants_none() || w.spec.suspend == Some(true) {
+                continue;
+            }
+            // Where a server's pods were read, a workload of that server without pods has none.
+            if pods_read && !(w.metadata.uid.is_empty() && w.metadata.resource_version.is_empty()) {
                 continue;
             }
             let Some(template) = w.spec.pod_template() else { continue };
@@ -191,7 +196,7 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
                 uid: w.metadata.uid.clone(),
                 controller: Some(true),
             }];
-            out.push(Pod { metadata, spec: template.spec.clone(), ..Pod::default() });
+            out.push(Pod { metadata, spec: template.spec.clone(), derived: true, ..Pod::default() });
         }
     }
     out

@@ -53,11 +53,11 @@ fn collect_within(
             Ok::<_, std::convert::Infallible>(b.body(Body::from(body.into_bytes())).unwrap())
         }
     });
-    let options = Options { pause: Duration::from_millis(1), timeout: Some(timeout), ..Options::default() };
+    let options = Options { pause: Duration::from_millis(1), timeout, ..Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let snapshot = runtime.block_on(async {
         let client = kube::Client::new(service, "default");
-        fetch::collect_all(&client, &options, &|_| ProgressBar::hidden()).await
+        fetch::collect_all(&client, &options, &|_| ProgressBar::hidden()).await.unwrap()
     });
     let log = log.lock().unwrap().clone();
     (snapshot, log)

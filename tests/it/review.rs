@@ -539,3 +539,37 @@ fn commands_to_paste_quote_what_a_name_may_hold() {
     let commands: Vec<&str> = a.proofs.iter().flatten().map(|s| s.verify.as_str()).collect();
     assert_eq!(commands, [r"kubectl auth can-i get secrets -A --as='$(touch x) '\''q'"]);
 }
+
+/// Pods of a template: in a manifest the workload is what exists and what the evidence names; a server's workload
+/// without pods, where the server's pods were read, has none.
+#[test]
+fn pods_of_a_template_are_those_of_manifests_only() {
+    let manifest = |uid: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [
+            {{"apiVersion": "v1", "kind": "Namespace", "metadata": {{"name": "n"}}}},
+            {{"apiVersion": "v1", "kind": "Node", "metadata": {{"name": "w"}}}},
+            {{"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {{"name": "agent", "namespace": "n"{uid}}},
+              "spec": {{"selector": {{"matchLabels": {{"a": "b"}}}}, "template": {{
+                "metadata": {{"labels": {{"a": "b"}}}},
+                "spec": {{"nodeName": "w", "containers": [{{"name": "c", "securityContext": {{"privileged": true}}}}]}}}}}}}}]}}"#
+        )
+    };
+    let pods = r#"{"apiVersion": "v1", "kind": "PodList", "items": []}"#;
+    let cluster = |uid: &str| {
+        let texts = [("a.json".to_owned(), manifest(uid)), ("pods.json".to_owned(), pods.to_owned())];
+        crate::support::snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None })
+    };
+    let c = cluster("");
+    assert_eq!(c.objects.pods.len(), 1);
+    let attack = rules::build(&c);
+    let question = Question::new();
+    let from = selector::resolve(&attack, &c, "ds/n/agent", false).unwrap();
+    let to = selector::resolve(&attack, &c, "node/w", false).unwrap();
+    let answer = answer::ask(&attack, &c, &question, &from, &to, 1);
+    let json = serde_json::to_value(&answer).unwrap().to_string();
+    assert!(json.contains("kubectl get daemonset.apps agent -n n"), "{json}");
+    assert!(json.contains("/spec/template/spec/containers/0/securityContext/privileged"), "{json}");
+    assert!(!json.contains("get pod"), "{json}");
+    assert!(cluster(r#", "uid": "1""#).objects.pods.is_empty());
+}

@@ -185,6 +185,18 @@ impl Importer {
         });
     }
 
+    /// Adds what another importer took.
+    pub fn absorb(&mut self, other: Importer) {
+        self.snapshot.objects.append(other.snapshot.objects);
+        self.snapshot.read.extend(other.snapshot.read);
+        self.snapshot.gaps.extend(other.snapshot.gaps);
+        self.snapshot.version = self.snapshot.version.or(other.snapshot.version);
+        self.accepted += other.accepted;
+        for (kind, count) in other.other_kinds {
+            *self.other_kinds.entry(kind).or_default() += count;
+        }
+    }
+
     /// Ends the import: sorts objects, drops duplicates and notes what was left aside.
     pub fn finish(mut self) -> Snapshot {
         for (kind, count) in std::mem::take(&mut self.other_kinds) {
