@@ -34,6 +34,8 @@ pub struct Options {
     pub longest_pause: Duration,
     /// Most pages of one list.
     pub most_pages: usize,
+    /// Most objects of one list, far above what any API server holds of a kind.
+    pub most_objects: usize,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
             most_pages: 20_000,
+            most_objects: 2_000_000,
         }
     }
 }
@@ -61,6 +64,21 @@ const SECRET_TYPES: [&str; 5] = [
 ];
 
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// How kpath names itself, so that an audit log tells its requests from others.
+const AGENT: &str = concat!("kpath/", env!("CARGO_PKG_VERSION"));
+
+/// A client as [`collect_all`] needs it: time limits and attempts are its own, so the client has none.
+///
+/// # Errors
+/// Those of [`kube::Client`]: certificates, proxies and plugins of the configuration that do not work.
+pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+    config.read_timeout = None;
+    // It would wait for as long as a server asks, within the time of one request, and hide the server's answer.
+    config.default_retry = false;
+    kube::Client::try_from(config)
+}
 
 #[derive(Debug)]
 enum Failure {
@@ -222,6 +240,7 @@ async fn pages(
     let accept = if matches!(kind, Kind::Secret | Kind::ConfigMap) { METADATA } else { "application/json" };
     let mut token = String::new();
     let mut size = options.page.max(1);
+    let (mut count, mut first) = (0, None);
     for _ in 0..options.most_pages {
         let next = if token.is_empty() { String::new() } else { format!("&continue={}", encode(&token)) };
         let path = format!("{base}/{}?limit={size}{selector}{next}", info.resource);
@@ -242,7 +261,16 @@ async fn pages(
             .and_then(|v| v.as_str().map(str::to_owned))
             .unwrap_or_default();
         match page.get("items") {
-            Some(Value::Array(items)) => bar.inc(items.len() as u64),
+            Some(Value::Array(items)) => {
+                bar.inc(items.len() as u64);
+                count += items.len();
+                // A list that begins anew where it should go on would never end.
+                let key = items.first().map(identity);
+                if key.is_some() && key == first {
+                    break;
+                }
+                first = first.or(key);
+            }
             None | Some(Value::Null) => {}
             Some(_) => return Err(Failure::Other("the items of the server's list are no list".into())),
         }
@@ -252,12 +280,32 @@ async fn pages(
         if new.is_empty() {
             return Ok(());
         }
-        if new == token {
+        if new == token || count >= options.most_objects {
             break;
         }
         token = new;
     }
     Err(Failure::Other("the server's pages do not end".into()))
+}
+
+/// An error with what caused it: the HTTP client's own words do not say whether a certificate or a port was wrong.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !words.iter().any(|w| w.contains(&text)) {
+            words.push(text);
+        }
+        next = cause.source();
+    }
+    words.join(": ")
+}
+
+/// Namespace and name of an item.
+fn identity(item: &Value) -> (String, String) {
+    let text = |p: &str| item.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (text("/metadata/namespace"), text("/metadata/name"))
 }
 
 fn encode(text: &str) -> String {
@@ -284,7 +332,7 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
         let request = Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
         let request = request.map_err(|e| Failure::Other(e.to_string()))?;
         let work = async {
-            let response = client.send(request).await.map_err(|e| Failure::Other(e.to_string()))?;
+            let response = client.send(request).await.map_err(|e| Failure::Other(causes(&e)))?;
             let status = response.status();
             let after = response
                 .headers()
@@ -296,7 +344,7 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
                 .await
                 .map_err(|e| match e.downcast_ref::<LengthLimitError>() {
                     Some(_) => Failure::TooLarge,
-                    None => Failure::Other(format!("the answer broke off: {e}")),
+                    None => Failure::Other(format!("the answer broke off: {}", causes(&*e))),
                 })?
                 .to_bytes();
             Ok::<_, Failure>((status, after, body))

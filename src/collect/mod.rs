@@ -35,9 +35,6 @@ pub struct Connection {
     pub chunk_size: usize,
 }
 
-/// How kpath names itself, so that an audit log tells its requests from others.
-const AGENT: &str = concat!("kpath/", env!("CARGO_PKG_VERSION"));
-
 /// Why nothing could be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -74,10 +71,9 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         let defaults = fetch::Options::default();
         let options =
             fetch::Options { timeout: timeout.unwrap_or(defaults.timeout), page: connection.chunk_size, ..defaults };
-        let (mut config, context) = configuration(connection).await?;
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+        let (config, context) = configuration(connection).await?;
         let plugin = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
-        let client = kube::Client::try_from(config).map_err(|e| {
+        let client = fetch::client(config).map_err(|e| {
             let plugin = plugin.map(|p| format!(" (the kubeconfig's credential plugin is {p:?})"));
             CollectError::Connect(format!("{e}{}", plugin.unwrap_or_default()))
         })?;
@@ -121,7 +117,6 @@ async fn configuration(c: &Connection) -> Result<(kube::Config, String), Collect
         let mut config =
             kube::Config::incluster().map_err(|e| err(format!("no kubeconfig and not in a cluster ({e})")))?;
         impersonate(&mut config, c);
-        config.read_timeout = None;
         return Ok((config, "in-cluster".into()));
     };
     let context = c.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
@@ -136,8 +131,6 @@ async fn configuration(c: &Connection) -> Result<(kube::Config, String), Collect
     let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| err(e.to_string()))?;
     impersonate(&mut config, c);
-    // Each request has a limit of its own, over the whole answer.
-    config.read_timeout = None;
     Ok((config, context))
 }
 

@@ -95,13 +95,16 @@ pub fn write(snapshot: &Snapshot, path: &Path) -> Result<(), SnapshotError> {
     let io = |source| SnapshotError::Io { action: "write", path: path.display().to_string(), source };
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.partial"));
+    let mut bytes = Vec::new();
+    to_writer(snapshot, &mut bytes).map_err(io)?;
     let result = (|| -> std::io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
-        to_writer(snapshot, &mut file)?;
+        // Written at once: a signal has hardly a moment to leave half a file.
+        file.write_all(&bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     })();

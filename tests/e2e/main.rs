@@ -7,8 +7,12 @@ mod audit;
 mod caller;
 mod collecting;
 mod commands;
+mod faults;
 mod objects;
 mod program;
+#[allow(dead_code, reason = "the other test uses the rest")]
+#[path = "../it/server.rs"]
+mod server;
 mod steps;
 
 use std::path::PathBuf;
@@ -82,6 +86,7 @@ fn main() {
         }),
         check(&world, "impersonation_flags", |w, r| r.block_on(collecting::impersonation(&w.admin, w.dir.path()))),
         check(&world, "kubeconfigs", |w, r| r.block_on(collecting::kubeconfigs(&w.admin, w.dir.path()))),
+        check(&world, "faults", |w, r| faults::all(&w.admin, r, w.dir.path())),
         check(&world, "verify_commands", |w, _| commands::run_all(w.dir.path())),
         check(&world, "subject_access_reviews", |w, r| {
             let path = w.path("access.kpath");
