@@ -297,6 +297,12 @@ pub struct SnapshotCommand {
     /// File to write, usually NAME.kpath
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     output: PathBuf,
+    /// Replace names of objects, users, hosts and labels; answers are the same but for names
+    #[arg(long, alias = "pseudonymize")]
+    pseudonymise: bool,
+    /// Write names with their pseudonyms there, to read answers with
+    #[arg(long, value_name = "FILE", requires = "pseudonymise")]
+    names: Option<PathBuf>,
 }
 
 impl SnapshotCommand {
@@ -305,7 +311,14 @@ impl SnapshotCommand {
     /// # Errors
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
-        let snapshot = self.source.read()?;
+        let mut snapshot = self.source.read()?;
+        if self.pseudonymise {
+            let names = crate::snapshot::pseudonym::pseudonymise(&mut snapshot);
+            if let Some(path) = &self.names {
+                let text = serde_json::to_vec_pretty(&names).map_err(|e| Failure::error(e.to_string()))?;
+                crate::snapshot::file::write_private(path, &text).map_err(|e| Failure::error(e.to_string()))?;
+            }
+        }
         crate::snapshot::file::write(&snapshot, &self.output).map_err(|e| Failure::error(e.to_string()))?;
         let objects: usize = snapshot.read.iter().map(|k| snapshot.objects.len(*k)).sum();
         eprintln!(

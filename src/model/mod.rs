@@ -8,6 +8,7 @@ pub mod kind;
 pub mod meta;
 pub mod network;
 pub mod objects;
+pub mod platform;
 pub mod pod;
 pub mod rbac;
 pub mod version;

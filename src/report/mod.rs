@@ -4,7 +4,6 @@ pub mod analyze;
 pub mod answer;
 mod choke;
 pub mod name;
-mod platform;
 pub mod proof_file;
 mod row;
 mod source;

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::answer::{self, Missing, Verdict};
 use super::name;
-use super::platform::{is_platform, short_kind};
 use super::source::Source;
 use super::step::Step;
 use crate::graph::FactId;
 use crate::model::Cluster;
+use crate::model::platform::{is_platform, short_kind};
 use crate::rules::Attack;
 
 /// How bad a row is.

@@ -92,11 +92,22 @@ struct Manifest {
 /// # Errors
 /// [`SnapshotError::Io`] when the file cannot be written.
 pub fn write(snapshot: &Snapshot, path: &Path) -> Result<(), SnapshotError> {
-    let io = |source| SnapshotError::Io { action: "write", path: path.display().to_string(), source };
+    let mut bytes = Vec::new();
+    to_writer(snapshot, &mut bytes).map_err(|e| unwritten(path, e))?;
+    write_private(path, &bytes)
+}
+
+fn unwritten(path: &Path, source: std::io::Error) -> SnapshotError {
+    SnapshotError::Io { action: "write", path: path.display().to_string(), source }
+}
+
+/// Writes a file that only its owner can read, whole or not at all: under another name first, then renamed.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.partial"));
-    let mut bytes = Vec::new();
-    to_writer(snapshot, &mut bytes).map_err(io)?;
     let result = (|| -> std::io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -104,13 +115,13 @@ pub fn write(snapshot: &Snapshot, path: &Path) -> Result<(), SnapshotError> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
         // Written at once: a signal has hardly a moment to leave half a file.
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     })();
     result.map_err(|e| {
         let _ = std::fs::remove_file(&temporary);
-        io(e)
+        unwritten(path, e)
     })
 }
 

@@ -4,6 +4,7 @@ pub mod build;
 pub mod derive;
 pub mod file;
 pub mod import;
+pub mod pseudonym;
 
 use std::collections::BTreeSet;
 

@@ -53,8 +53,7 @@ func startControllers(ctx context.Context, config *rest.Config, f files, signing
 	core := shared.Core().V1()
 	requests := shared.Certificates().V1().CertificateSigningRequests()
 
-	accounts, err := serviceaccounts.NewServiceAccountsController(logger, core.ServiceAccounts(), core.Namespaces(), client,
-		serviceaccounts.DefaultServiceAccountsControllerOptions())
+	accounts, err := accountsController(logger, core.ServiceAccounts(), core.Namespaces(), client)
 	if err != nil {
 		return err
 	}

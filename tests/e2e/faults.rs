@@ -45,7 +45,11 @@ const FAULTS: &[(&str, Spoil, &str)] = &[
         "the answer is no JSON",
     ),
     ("slow drip", |_, _| Some(Reply::Drip), "no whole answer within"),
-    ("a page of 200 MB", |p, _| (!p.contains("limit=7&") && !p.ends_with("limit=7")).then_some(Reply::Endless(200 << 20)), ""),
+    (
+        "a page of 200 MB",
+        |p, _| (!p.contains("limit=7&") && !p.ends_with("limit=7")).then_some(Reply::Endless(200 << 20)),
+        "",
+    ),
     ("401 midway", |p, _| p.contains("continue").then(|| super::server::json(401, "")), "log in again"),
 ];
 
@@ -57,7 +61,9 @@ pub fn all(admin: &Caller, runtime: &tokio::runtime::Runtime, dir: &Path) -> Res
         let asked = std::sync::atomic::AtomicUsize::new(0);
         let server = Server::start(move |path, _| {
             let pods = path.starts_with("/api/v1/pods");
-            pods.then(|| spoil(path, asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed))).flatten().unwrap_or_else(|| forward(&caller, &handle, path))
+            pods.then(|| spoil(path, asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+                .flatten()
+                .unwrap_or_else(|| forward(&caller, &handle, path))
         });
         // Taken anew each time: controllers may still be at work on what was loaded.
         let whole = program::snapshot(&dir.join("whole.kpath"));

@@ -13,6 +13,7 @@ mod oracles;
 mod pictures;
 mod presets;
 mod properties;
+mod pseudonyms;
 mod realcluster;
 mod review;
 mod search;

@@ -46,10 +46,14 @@ const PLATFORM: [&str; 40] = [
 
 /// Whether a workload is platform, by its name and namespace.
 pub fn is_platform(name: &str, namespace: &str) -> bool {
+    platform_word(name).is_some() || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
+}
+
+/// The well-known component that a name names, wherever the workload lies.
+pub fn platform_word(name: &str) -> Option<&'static str> {
     PLATFORM
-        .iter()
-        .any(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
-        || (namespace == "kube-system" && PLATFORM.iter().any(|p| name.contains(p)))
+        .into_iter()
+        .find(|p| name.starts_with(p) || (p.ends_with('-') && name.contains(p)) || (name.contains(p) && p.len() > 8))
 }
 
 /// The word that selectors use for a workload kind.
