@@ -76,6 +76,9 @@ pub struct Prover<'g> {
 
 const NONE: u32 = u32::MAX;
 
+/// Most searches for further proofs of one target.
+pub const ATTEMPTS: usize = 500;
+
 impl<'g> Prover<'g> {
     /// Prepares buffers.
     pub fn new(graph: &'g Graph, settings: &'g Settings, ranking: Ranking) -> Self {
@@ -344,7 +347,10 @@ impl<'g> Prover<'g> {
         Proof { instances: order, target, cost }
     }
 
-    /// Up to `k` different proofs, cheapest first: each further one avoids an instance of one found before.
+    /// The `k` cheapest proofs, cheapest first. After [`ATTEMPTS`] searches the rest may be missing.
+    ///
+    /// Lawler's scheme: another proof lacks some instance of this one, so it is the best one without it, or lacks an
+    /// instance of that one too, and so on.
     pub fn prove_many(
         &mut self,
         mask: &[bool],
@@ -354,6 +360,7 @@ impl<'g> Prover<'g> {
     ) -> Vec<Proof> {
         let mut found: Vec<Proof> = Vec::new();
         let mut seen: BTreeSet<Vec<u32>> = BTreeSet::new();
+        let mut tried: BTreeSet<BTreeSet<u32>> = BTreeSet::new();
         let mut candidates: Vec<(Proof, BTreeSet<u32>)> = Vec::new();
         if let Some(p) = self.prove(mask, &BTreeSet::new(), starts, targets) {
             candidates.push((p, BTreeSet::new()));
@@ -361,19 +368,22 @@ impl<'g> Prover<'g> {
         while found.len() < k && !candidates.is_empty() {
             candidates.sort_by(|a, b| b.0.cost.cmp(&a.0.cost).then_with(|| b.0.instances.cmp(&a.0.instances)));
             let Some((proof, banned)) = candidates.pop() else { break };
-            let mut key = proof.instances.clone();
-            key.sort_unstable();
-            if !seen.insert(key) {
-                continue;
-            }
             for i in &proof.instances {
                 let mut ban = banned.clone();
                 ban.insert(*i);
-                if let Some(p) = self.prove(mask, &ban, starts, targets) {
+                if tried.len() < ATTEMPTS
+                    && tried.insert(ban.clone())
+                    && let Some(p) = self.prove(mask, &ban, starts, targets)
+                {
                     candidates.push((p, ban));
                 }
             }
-            found.push(proof);
+            // The same proof may be the best one without several things; what lies behind each of them counts.
+            let mut key = proof.instances.clone();
+            key.sort_unstable();
+            if seen.insert(key) {
+                found.push(proof);
+            }
         }
         found
     }

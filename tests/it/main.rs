@@ -6,6 +6,7 @@ mod cli;
 mod collector;
 mod evidence;
 mod faults;
+mod fixes;
 mod fixtures;
 mod input;
 mod negatives;
