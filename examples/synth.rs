@@ -4,14 +4,17 @@
 //!
 //! Rates are those seen in real clusters: most workloads have no rights beyond reading their own configuration, a few
 //! read Secrets, a few percent of pods reach their node, and operators hold wide rights.
+//!
+//! With `--adversarial` nothing can be shared: each pod has an account of its own, each account may read another set of
+//! Secrets, here and in a namespace elsewhere, and each pod has a network policy of its own.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use kpath::model::{Kind, Version};
-use kpath::snapshot::file;
 use kpath::snapshot::import::Importer;
+use kpath::snapshot::{Snapshot, file};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -22,6 +25,9 @@ struct Args {
     /// Seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// As little alike as possible: an account, a set of Secrets and a policy for each pod
+    #[arg(long)]
+    adversarial: bool,
     /// A .kpath file, or a folder for one JSON list a kind
     #[arg(short, long)]
     output: PathBuf,
@@ -147,6 +153,34 @@ impl Synth {
         }
     }
 
+    /// A pod that has nothing in common with another.
+    fn loner(&mut self, ns: &str, n: usize, nodes: usize, namespaces: usize) {
+        let name = format!("app-{n}");
+        self.add(Kind::ServiceAccount, ns, &name, json!({}));
+        self.add(Kind::Secret, ns, &format!("{name}-secret"), json!({"type": "Opaque"}));
+        let there = format!("team-{}", self.rng.usize(0..namespaces));
+        for (at, role) in [(ns.to_owned(), name.clone()), (there, format!("{name}-guest"))] {
+            let names: Vec<String> = (0..12).map(|_| format!("app-{}-secret", self.rng.usize(0..n + 20))).collect();
+            let rules =
+                json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]}]);
+            self.grant(&at, &role, (ns, &name), rules);
+        }
+        let labels = json!({"app": name});
+        let from = json!([{"podSelector": {"matchLabels": {"app": format!("app-{}", self.rng.usize(0..n + 20))}}}]);
+        let policy = json!({"spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"], "ingress": [{"from": from}]}});
+        self.add(Kind::NetworkPolicy, ns, &name, policy);
+        let mut container = json!({"name": "main", "image": format!("registry.example.com/{name}:1")});
+        if self.chance(12) {
+            container["securityContext"] = json!({"privileged": true});
+        }
+        container["volumeMounts"] =
+            json!([{"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]);
+        let token = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]}}]);
+        let node = format!("node-{}", self.rng.usize(0..nodes));
+        let spec = json!({"nodeName": node, "serviceAccountName": name, "containers": [container], "volumes": token});
+        self.add(Kind::Pod, ns, &name, json!({"labels": labels, "spec": spec, "status": {"phase": "Running"}}));
+    }
+
     fn rights(&mut self, ns: &str, name: &str, account: &str) {
         let core =
             |resources: Value, verbs: Value| json!([{"apiGroups": [""], "resources": resources, "verbs": verbs}]);
@@ -177,15 +211,15 @@ impl Synth {
     }
 }
 
-fn main() -> ExitCode {
-    let args = Args::parse();
-    let mut s = Synth { rng: fastrand::Rng::with_seed(args.seed), objects: Vec::new() };
-    let nodes = (args.pods / 30).max(1);
+/// Makes the cluster: objects with their kinds.
+fn generate(pods: usize, seed: u64, adversarial: bool) -> Synth {
+    let mut s = Synth { rng: fastrand::Rng::with_seed(seed), objects: Vec::new() };
+    let nodes = (pods / 30).max(1);
     for n in 0..nodes {
         let info = json!({"operatingSystem": "linux", "kubeletVersion": "v1.36.2", "containerRuntimeVersion": "containerd://2.1.4"});
         s.add(Kind::Node, "", &format!("node-{n}"), json!({"status": {"nodeInfo": info}}));
     }
-    let namespaces = (args.pods / 40).max(1);
+    let namespaces = (pods / 40).max(1);
     let (mut made, mut workload) = (0, 0);
     for n in 0..namespaces {
         let ns = format!("team-{n}");
@@ -201,18 +235,41 @@ fn main() -> ExitCode {
             let types = if s.chance(500) { json!(["Ingress"]) } else { json!(["Ingress", "Egress"]) };
             s.add(Kind::NetworkPolicy, &ns, "default-deny", json!({"spec": {"podSelector": {}, "policyTypes": types}}));
         }
-        let until = args.pods * (n + 1) / namespaces;
+        let until = pods * (n + 1) / namespaces;
         while made < until {
-            let pods = s.rng.usize(1..6).min(until - made);
-            s.workload(&ns, workload, pods, nodes);
-            made += pods;
+            if adversarial {
+                s.loner(&ns, made, nodes, namespaces);
+                made += 1;
+                continue;
+            }
+            let replicas = s.rng.usize(1..6).min(until - made);
+            s.workload(&ns, workload, replicas, nodes);
+            made += replicas;
             workload += 1;
         }
     }
+    s
+}
+
+/// The cluster as a snapshot.
+pub fn snapshot(pods: usize, seed: u64, adversarial: bool) -> Result<Snapshot, String> {
+    let mut importer = Importer::default();
+    for (_, value) in generate(pods, seed, adversarial).objects {
+        importer.document(value, "synth", None)?;
+    }
+    importer.snapshot.read.extend(Kind::ALL);
+    importer.snapshot.version = Version::parse("1.36.2");
+    importer.snapshot.source.name = "synth".into();
+    Ok(importer.finish())
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
     let result = if args.output.extension().is_some_and(|e| e == "kpath") {
-        write_snapshot(s, &args.output)
+        snapshot(args.pods, args.seed, args.adversarial)
+            .and_then(|s| file::write(&s, &args.output).map_err(|e| e.to_string()))
     } else {
-        write_folder(s, &args.output)
+        write_folder(&generate(args.pods, args.seed, args.adversarial), &args.output)
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -223,18 +280,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn write_snapshot(s: Synth, path: &std::path::Path) -> Result<(), String> {
-    let mut importer = Importer::default();
-    for (_, value) in s.objects {
-        importer.document(value, "synth", None)?;
-    }
-    importer.snapshot.read.extend(Kind::ALL);
-    importer.snapshot.version = Version::parse("1.36.2");
-    importer.snapshot.source.name = "synth".into();
-    file::write(&importer.finish(), path).map_err(|e| e.to_string())
-}
-
-fn write_folder(s: Synth, path: &std::path::Path) -> Result<(), String> {
+fn write_folder(s: &Synth, path: &std::path::Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
     for kind in Kind::ALL {
         let items: Vec<&Value> = s.objects.iter().filter(|(k, _)| k == kind).map(|(_, v)| v).collect();

@@ -65,6 +65,7 @@ fn row(r: &Row) -> Value {
         "from": r.from,
         "to": r.to,
         "targets": r.targets,
+        "targetCount": r.target_count,
         "count": r.count,
         "platform": r.platform,
         "proof": {"steps": r.steps},

@@ -263,7 +263,7 @@ fn row(out: &mut String, r: &Row, n: usize, width: usize, verbose: bool) {
     let target = match r.targets.as_slice() {
         [one] => one.clone(),
         many if r.to == "cluster-admin" || many.is_empty() => r.to.clone(),
-        many => format!("{} ({})", r.to, many.len()),
+        _ => format!("{} ({})", r.to, r.target_count),
     };
     let text = format!("{from}{pods} → {target}");
     let _ = writeln!(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roaring::RoaringBitmap;
 use serde::Serialize;
 
 use super::answer::{self, Missing, Verdict};
@@ -27,6 +28,10 @@ pub enum Severity {
     Critical,
 }
 
+/// Most members of a target that a row names: who reads every Secret is not told better by naming each of them, and rows
+/// times Secrets would outgrow everything else in a large cluster.
+pub const SHOWN: usize = 100;
+
 /// One row: sources that reach a target over the same tail.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,8 +46,10 @@ pub struct Row {
     pub count: usize,
     /// What is reached: `cluster-admin`, `node/*`, `secret/ns/*`.
     pub to: String,
-    /// Members of the target that are reached.
+    /// Members of the target that are reached, [`SHOWN`] at most.
     pub targets: Vec<String>,
+    /// How many members are reached.
+    pub target_count: usize,
     /// Proof from the first source.
     pub steps: Vec<Step>,
     /// What makes it unknown.
@@ -76,7 +83,7 @@ type Key = (String, String, Vec<(String, String)>);
 pub(super) struct Rows<'a> {
     attack: &'a Attack,
     cluster: &'a Cluster,
-    rows: BTreeMap<Key, (Row, BTreeSet<FactId>)>,
+    rows: BTreeMap<Key, (Row, RoaringBitmap)>,
 }
 
 impl<'a> Rows<'a> {
@@ -134,12 +141,13 @@ impl<'a> Rows<'a> {
                 count: 0,
                 to: label,
                 targets: Vec::new(),
+                target_count: 0,
                 steps,
                 unknown_because: Vec::new(),
                 platform,
                 foreign,
             };
-            (row, BTreeSet::new())
+            (row, RoaringBitmap::new())
         });
         row.count += source.pods.len().max(1);
         // The owner of the pod that the proof starts from comes first.
@@ -147,7 +155,7 @@ impl<'a> Rows<'a> {
         row.from.extend(owners.into_keys());
         let all: BTreeSet<Missing> = row.unknown_because.drain(..).chain(unknown).collect();
         row.unknown_because = all.into_iter().collect();
-        reached.extend(targets);
+        reached.extend(targets.into_iter().map(|f| f.0));
     }
 
     /// Rows with the same steps after the first share a line; a single step counts by its technique. The namespace of
@@ -179,21 +187,19 @@ impl<'a> Rows<'a> {
     /// All rows, worst first.
     pub(super) fn finish(self) -> Vec<Row> {
         let (attack, cluster) = (self.attack, self.cluster);
-        let named = self.rows.into_values().map(|(mut row, reached)| {
-            let facts = reached.iter().filter_map(|t| attack.fact(*t));
-            row.targets = facts.map(|f| name::selector(attack, cluster, f)).collect();
-            row
-        });
-        let mut rows = merge(named);
-        for r in &mut rows {
+        let mut rows = merge(self.rows.into_values());
+        for (r, reached) in &mut rows {
+            let facts = reached.iter().take(SHOWN).filter_map(|t| attack.fact(FactId(t)));
+            r.targets = facts.map(|f| name::selector(attack, cluster, f)).collect();
+            r.target_count = usize::try_from(reached.len()).unwrap_or(usize::MAX);
             // The proof starts from the first source: it stays in front.
             if let Some((first, rest)) = r.from.split_first() {
                 let others: BTreeSet<&String> = rest.iter().filter(|x| *x != first).collect();
                 r.from = std::iter::once(first.clone()).chain(others.into_iter().cloned()).collect();
             }
             r.targets.sort();
-            r.targets.dedup();
         }
+        let mut rows: Vec<Row> = rows.into_iter().map(|(r, _)| r).collect();
         rows.sort_by(|a, b| {
             (a.answer == Verdict::Unknown)
                 .cmp(&(b.answer == Verdict::Unknown))
@@ -207,18 +213,18 @@ impl<'a> Rows<'a> {
 }
 
 /// Joins rows of the same workloads that differ only in the node between: the first proof stands for all.
-fn merge(rows: impl Iterator<Item = Row>) -> Vec<Row> {
-    let mut out: BTreeMap<(BTreeSet<String>, String, bool, Severity), Row> = BTreeMap::new();
-    for row in rows {
+fn merge(rows: impl Iterator<Item = (Row, RoaringBitmap)>) -> Vec<(Row, RoaringBitmap)> {
+    let mut out: BTreeMap<(BTreeSet<String>, String, bool, Severity), (Row, RoaringBitmap)> = BTreeMap::new();
+    for (row, reached) in rows {
         let key = (row.from.iter().cloned().collect(), row.to.clone(), row.answer == Verdict::Unknown, row.severity);
         match out.entry(key) {
             std::collections::btree_map::Entry::Vacant(v) => {
-                v.insert(row);
+                v.insert((row, reached));
             }
             std::collections::btree_map::Entry::Occupied(mut o) => {
-                let kept = o.get_mut();
+                let (kept, all) = o.get_mut();
                 kept.count += row.count;
-                kept.targets.extend(row.targets);
+                *all |= reached;
                 if row.steps.len() < kept.steps.len() {
                     kept.from = row.from;
                     kept.steps = row.steps;

@@ -1,5 +1,7 @@
 //! 512 closures at once, one bit each, over a graph whose components are merged.
 
+use std::sync::Mutex;
+
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use smallvec::SmallVec;
@@ -17,13 +19,30 @@ pub type Removed = u8;
 /// The result of a pass.
 #[derive(Debug)]
 pub struct Lanes<'c> {
-    component: &'c [u32],
+    of: &'c Condensed,
     bits: Vec<Bits>,
+    /// Components that any lane reached.
+    touched: Vec<u32>,
+}
+
+/// The bits go back where they came from, zeroed where they were not zero: a pass reaches little of a large graph, and
+/// fresh pages for all of it would cost more than the pass.
+impl Drop for Lanes<'_> {
+    fn drop(&mut self) {
+        for c in &self.touched {
+            if let Some(b) = self.bits.get_mut(*c as usize) {
+                *b = [0; WORDS];
+            }
+        }
+        if let Ok(mut spare) = self.of.spare.lock() {
+            spare.push(std::mem::take(&mut self.bits));
+        }
+    }
 }
 
 impl Lanes<'_> {
     fn bits_of(&self, fact: FactId) -> Bits {
-        self.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default()
+        self.of.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default()
     }
 
     /// Lanes in which a fact follows, in order.
@@ -61,6 +80,8 @@ pub struct Condensed {
     steps: Lists<(u32, Removed)>,
     joins: Vec<Join>,
     joined: Lists<u32>,
+    /// Zeroed bits for passes to come.
+    spare: Mutex<Vec<Vec<Bits>>>,
 }
 
 /// Lists by number, one behind the other.
@@ -153,7 +174,14 @@ impl Condensed {
         let mut joined: Vec<(u32, u32)> =
             joins.iter().zip(0u32..).flat_map(|(j, n)| j.premises.iter().map(move |p| (*p, n))).collect();
         joined.sort_unstable();
-        Condensed { count, steps: Lists::new(count, &steps), joined: Lists::new(count, &joined), joins, component }
+        Condensed {
+            count,
+            steps: Lists::new(count, &steps),
+            joined: Lists::new(count, &joined),
+            joins,
+            component,
+            spare: Mutex::default(),
+        }
     }
 
     /// Closes up to 512 sources at once.
@@ -164,7 +192,9 @@ impl Condensed {
 
     /// Closes up to 512 sources at once, each without some objects.
     pub fn close_without(&self, lanes: &[(&[FactId], Removed)]) -> Lanes<'_> {
-        let mut bits = vec![[0u64; WORDS]; self.count];
+        let spare = self.spare.lock().ok().and_then(|mut s| s.pop());
+        let mut bits = spare.unwrap_or_else(|| vec![[0u64; WORDS]; self.count]);
+        let mut touched = Vec::new();
         let mut pending = Pending::new(self.count);
         // Lanes that still have each of the eight objects.
         let mut keeps = [[u64::MAX; WORDS]; Removed::BITS as usize];
@@ -193,6 +223,8 @@ impl Condensed {
             }
         };
         while let Some(c) = pending.next() {
+            // A component is visited after each change: often more than once, and then it is zeroed more than once.
+            touched.push(c);
             let own = bits.get(c as usize).copied().unwrap_or_default();
             for (conclusion, removed) in self.steps.of(c as usize) {
                 let mut all = own;
@@ -209,7 +241,8 @@ impl Condensed {
                 for p in join.premises.iter().filter(|p| **p != c) {
                     let have = bits.get(*p as usize).copied().unwrap_or_default();
                     all.iter_mut().zip(have).for_each(|(a, b)| *a &= b);
-                    if all == [0; WORDS] {
+                    // Not `==`: that is a call for so few words.
+                    if all.iter().fold(0, |any, w| any | w) == 0 {
                         break;
                     }
                 }
@@ -219,7 +252,7 @@ impl Condensed {
                 }
             }
         }
-        Lanes { component: &self.component, bits }
+        Lanes { of: self, bits, touched }
     }
 }
 

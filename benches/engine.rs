@@ -1,0 +1,106 @@
+//! Benches of the parts of a run over a synthetic cluster: `cargo bench`, or `cargo bench -- eval` for one of them.
+//!
+//! Times depend on the machine and on what else it does; compare within one run. `scripts/instructions` counts
+//! instructions instead.
+
+use std::sync::OnceLock;
+
+use divan::{Bencher, black_box, counter::ItemsCount};
+use kpath::model::Cluster;
+use kpath::query::selector;
+use kpath::report::answer::{self, Question};
+use kpath::rules;
+use kpath::search::Lane;
+use kpath::search::closure::closure;
+use kpath::snapshot::{ClusterOptions, Snapshot, file};
+
+#[allow(dead_code, reason = "the example's own main")]
+#[path = "../examples/synth.rs"]
+mod synth;
+
+const SIZES: [usize; 3] = [1_000, 4_000, 16_000];
+
+fn main() {
+    divan::main();
+}
+
+fn snapshot(pods: usize) -> Snapshot {
+    synth::snapshot(pods, 1, false).unwrap_or_default()
+}
+
+fn cluster(pods: usize) -> Cluster {
+    snapshot(pods).into_cluster(&ClusterOptions::default())
+}
+
+#[divan::bench(args = SIZES)]
+fn load(bencher: Bencher<'_, '_>, pods: usize) {
+    let mut bytes = Vec::new();
+    let _ = file::to_writer(&snapshot(pods), &mut bytes);
+    bencher.counter(ItemsCount::new(pods)).bench(|| file::from_reader(black_box(bytes.as_slice()), "bench"));
+}
+
+#[divan::bench(args = SIZES)]
+fn build(bencher: Bencher<'_, '_>, pods: usize) {
+    let cluster = cluster(pods);
+    bencher.counter(ItemsCount::new(pods)).bench(|| rules::build(black_box(&cluster)));
+}
+
+#[divan::bench(args = SIZES, name = "closure")]
+fn one_closure(bencher: Bencher<'_, '_>, pods: usize) {
+    let cluster = cluster(pods);
+    let attack = rules::build(&cluster);
+    let mask = Question::new().settings(&attack).mask(&attack.graph, Lane::May);
+    let Ok(from) = selector::resolve(&attack, &cluster, "internet", true) else { return };
+    let starts: Vec<_> = from.facts.iter().flat_map(|f| answer::starts(&attack, &cluster, *f)).collect();
+    bencher.counter(ItemsCount::new(attack.graph.instances.len())).bench(|| closure(&attack.graph, &mask, &starts));
+}
+
+#[divan::bench(args = SIZES)]
+fn can(bencher: Bencher<'_, '_>, pods: usize) {
+    let cluster = cluster(pods);
+    let attack = rules::build(&cluster);
+    let question = Question::new();
+    let pick = |words| selector::resolve(&attack, &cluster, words, true).unwrap_or_default();
+    let (from, to) = (pick("pod/team-1/*"), pick("cluster-admin"));
+    bencher.bench(|| answer::ask(&attack, &cluster, &question, black_box(&from), &to, 1));
+}
+
+#[divan::bench]
+fn eval_rbac(bencher: Bencher<'_, '_>) {
+    static INPUT: OnceLock<(Cluster, String)> = OnceLock::new();
+    let (cluster, lines) = INPUT.get_or_init(|| {
+        let lines = (0..1_000).map(|n| {
+            format!(
+                r#"{{"user":"system:serviceaccount:team-{}:app-{n}","groups":["system:authenticated"],"verb":"get","resource":"secrets","namespace":"team-{}","name":"x"}}"#,
+                n % 25,
+                n % 25
+            )
+        });
+        (cluster(1_000), lines.collect::<Vec<_>>().join("\n"))
+    });
+    bencher.counter(ItemsCount::new(1_000usize)).bench(|| {
+        let mut out = Vec::new();
+        let _ = kpath::cli::eval::run(kpath::cli::eval::Engine::Rbac, cluster, lines.as_bytes(), &mut out);
+        out
+    });
+}
+
+#[cfg(feature = "pictures")]
+#[divan::bench]
+fn render(bencher: Bencher<'_, '_>) {
+    use kpath::render::layout::Direction;
+    use kpath::render::picture::{self, Ends};
+    use kpath::render::svg;
+    let cluster = cluster(1_000);
+    let attack = rules::build(&cluster);
+    let question = Question::new();
+    let pick = |words| selector::resolve(&attack, &cluster, words, true).unwrap_or_default();
+    let (from, to) = (pick("pod/*/*"), pick("cluster-admin"));
+    let answer = answer::ask(&attack, &cluster, &question, &from, &to, 4);
+    let lists: Vec<&[_]> = answer.proofs.iter().map(Vec::as_slice).collect();
+    let targets = to.facts.iter().copied().collect();
+    bencher.bench(|| {
+        let (picture, _) = picture::draw(&attack, &cluster, "bench", black_box(&lists), Ends::Proven(&targets));
+        svg::render(&picture, Direction::default())
+    });
+}
