@@ -214,7 +214,9 @@ impl<'a> Rows<'a> {
 
 /// Joins rows of the same workloads that differ only in the node between: the first proof stands for all.
 fn merge(rows: impl Iterator<Item = (Row, RoaringBitmap)>) -> Vec<(Row, RoaringBitmap)> {
-    let mut out: BTreeMap<(BTreeSet<String>, String, bool, Severity), (Row, RoaringBitmap)> = BTreeMap::new();
+    /// Workloads, target, whether it is unknown, severity.
+    type Same = (BTreeSet<String>, String, bool, Severity);
+    let mut out: BTreeMap<Same, (Row, RoaringBitmap)> = BTreeMap::new();
     for (row, reached) in rows {
         let key = (row.from.iter().cloned().collect(), row.to.clone(), row.answer == Verdict::Unknown, row.severity);
         match out.entry(key) {

@@ -150,3 +150,124 @@ fn a_secret_in_the_place_of_a_structure_is_not_repeated_in_a_message() {
     println!("{planted} fields replaced, {gaps} objects skipped with a reason");
     assert!(planted > 200 && gaps > 80);
 }
+
+/// Puts canaries into an object where it may carry secrets: annotations, managed fields, messages of its status, unknown
+/// fields, and for pods what their containers are started with. Returns how many.
+fn sprinkle(object: &mut Value, count: &mut usize) {
+    let mut c = |n: &str| {
+        *count += 1;
+        json!(format!("{CANARY}-{n}-{count}"))
+    };
+    let annotations = json!({
+        "kubectl.kubernetes.io/last-applied-configuration": c("applied"), "vault.hashicorp.com/token": c("vault"),
+        "example.com/connection": c("connection"),
+    });
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    let Some(meta) = object["metadata"].as_object_mut() else { return };
+    match meta.get_mut("annotations").and_then(Value::as_object_mut) {
+        Some(own) => own.extend(annotations.as_object().cloned().unwrap_or_default()),
+        None => drop(meta.insert("annotations".into(), annotations)),
+    }
+    meta.insert("managedFields".into(), json!([{"manager": c("manager")}]));
+    meta.insert("description".into(), c("unknown field"));
+    object["token"] = c("unknown field");
+    if !matches!(kind.as_str(), "Pod" | "Node" | "Ingress" | "Service") {
+        object["status"] = json!({"message": c("message"), "conditions": [{"type": "X", "message": c("condition")}]});
+    }
+    for list in
+        ["/spec/containers", "/spec/template/spec/containers", "/spec/jobTemplate/spec/template/spec/containers"]
+    {
+        for container in object.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            container["args"] = json!([c("arg"), "--password", c("password")]);
+            container["command"] = json!(["sh", "-c", c("command")]);
+            let env = json!({"name": "AWS_SECRET_ACCESS_KEY", "value": c("env")});
+            match container.get_mut("env").and_then(Value::as_array_mut) {
+                Some(own) => own.push(env),
+                None => container["env"] = json!([env]),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_secrets_in_objects_of_the_fixtures_are_not_kept() {
+    let (mut count, mut kinds) = (0, BTreeSet::new());
+    for e in std::fs::read_dir(repo("testdata/techniques")).unwrap() {
+        let text = std::fs::read_to_string(e.unwrap().path().join("fires.yaml")).unwrap();
+        let mut objects: Vec<Value> =
+            text.split("\n---\n").filter_map(|d| kpath::snapshot::import::yaml::decode(d).ok()).collect();
+        for o in objects.iter_mut().filter(|o| o.is_object()) {
+            kinds.insert(o["kind"].as_str().unwrap_or_default().to_owned());
+            sprinkle(o, &mut count);
+        }
+        let out = said(&objects);
+        let at = out.find(CANARY);
+        assert!(at.is_none(), "{:?}", at.and_then(|i| out.get(i.saturating_sub(80)..i + 60)));
+    }
+    let mut bare: Vec<Value> = Kind::ALL
+        .iter()
+        .map(|k| {
+            json!({"apiVersion": k.api_version(), "kind": k.info().kind, "metadata": {"name": "bare", "namespace": "prod"},
+                "spec": {}, "data": {"k": format!("{CANARY}-data")}})
+        })
+        .collect();
+    for o in &mut bare {
+        kinds.insert(o["kind"].as_str().unwrap_or_default().to_owned());
+        sprinkle(o, &mut count);
+    }
+    assert!(!said(&bare).contains(CANARY));
+    println!("{count} canaries in objects of {} kinds", kinds.len());
+    assert!(count > 1_000 && kinds.len() == Kind::ALL.len(), "{count} in {kinds:?}");
+}
+
+#[test]
+fn no_format_and_no_message_prints_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut objects = planted();
+    // Something to find: a row needs a path.
+    objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod"}}));
+    objects.push(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad", "namespace": "prod"}, "spec": {
+        "nodeName": "w1", "containers": [{"name": "c", "image": "i", "args": [CANARY], "env": [{"name": "A", "value": CANARY}],
+            "securityContext": {"privileged": true}}]}}));
+    let text = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    let good = dir.path().join("good.json");
+    std::fs::write(&good, &text).unwrap();
+    let half = dir.path().join("half.json");
+    std::fs::write(&half, &text[..text.len() / 2]).unwrap();
+    let yaml = dir.path().join("bad.yaml");
+    std::fs::write(&yaml, format!("kind: Pod\nmetadata: {{name: {CANARY}\n  x: [{CANARY}\n\"{CANARY}")).unwrap();
+    let plain = dir.path().join("plain.yaml");
+    std::fs::write(&plain, format!("{CANARY}\n---\n- {CANARY}\n---\nkind: {{a: {CANARY}}}\n")).unwrap();
+    let mut runs = 0;
+    for file in [&good, &half, &yaml, &plain] {
+        let f = file.to_str().unwrap();
+        let out = dir.path().join("out.kpath");
+        let commands: Vec<Vec<&str>> = vec![
+            vec!["analyze", "-f", f, "--complete"],
+            vec!["analyze", "-f", f, "--complete", "--row", "1"],
+            vec!["analyze", "-f", f, "-o", "json"],
+            vec!["analyze", "-f", f, "-o", "dot"],
+            vec!["analyze", "-f", f, "-o", "svg"],
+            vec!["can", "pod/prod/bad", "reach", "node/w1", "-f", f],
+            vec!["can", "pod/prod/p", "reach", "cluster-admin", "-f", f, "-o", "json"],
+            vec!["eval", "rbac", "-f", f],
+            vec!["snapshot", "-f", f, "-o", out.to_str().unwrap()],
+        ];
+        for args in commands {
+            let o = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
+                .args(&args)
+                .env("RUST_LOG", "trace")
+                .stdin(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            runs += 1;
+            for bytes in [&o.stdout, &o.stderr] {
+                let said = String::from_utf8_lossy(bytes);
+                let at = said.find(CANARY);
+                assert!(at.is_none(), "{args:?}: {:?}", at.and_then(|i| said.get(i.saturating_sub(80)..i + 40)));
+            }
+            assert!(file != &good || o.status.success(), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
+        }
+    }
+    assert_eq!(runs, 36);
+}
