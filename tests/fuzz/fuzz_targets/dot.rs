@@ -33,4 +33,7 @@ fuzz_target!(|text: &str| {
     let [attribute] = node.attributes.as_slice() else { panic!("not one attribute: {document:?}") };
     let Id::Escaped(value) = &attribute.1 else { panic!("not quoted: {document:?}") };
     assert_eq!(meant(value), text.replace(['\r', '\0'], ""), "{document:?}");
+    // Graphviz itself, in its port, sees one node and nothing else.
+    let graph = graphviz_pure_parser::parse_dot(&document).unwrap_or_else(|e| panic!("{document:?}: {e}"));
+    assert_eq!((graph.nodes.len(), graph.edges.len(), graph.subgraphs.len()), (1, 0, 0), "{document:?}");
 });
