@@ -172,8 +172,11 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
             if owners.contains(&key) || w.spec.wants_none() || w.spec.suspend == Some(true) {
                 continue;
             }
-            // Where a server's pods were read, a workload of that server without pods has none.
-            if pods_read && !(w.metadata.uid.is_empty() && w.metadata.resource_version.is_empty()) {
+            // Where a server's pods were read, a workload of that server without pods has none; a CronJob will have.
+            if pods_read
+                && kind != Kind::CronJob
+                && !(w.metadata.uid.is_empty() && w.metadata.resource_version.is_empty())
+            {
                 continue;
             }
             let Some(template) = w.spec.pod_template() else { continue };

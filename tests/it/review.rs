@@ -572,4 +572,10 @@ fn pods_of_a_template_are_those_of_manifests_only() {
     assert!(json.contains("/spec/template/spec/containers/0/securityContext/privileged"), "{json}");
     assert!(!json.contains("get pod"), "{json}");
     assert!(cluster(r#", "uid": "1""#).objects.pods.is_empty());
+    // The next run of a server's CronJob makes a pod.
+    let cron = r#"{"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c", "namespace": "n", "uid": "2"},
+        "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}}}}"#;
+    let texts = [("a.json".to_owned(), cron.to_owned()), ("pods.json".to_owned(), pods.to_owned())];
+    let c = crate::support::snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None });
+    assert_eq!(c.objects.pods.len(), 1);
 }
