@@ -269,7 +269,7 @@ fn main() -> ExitCode {
         snapshot(args.pods, args.seed, args.adversarial)
             .and_then(|s| file::write(&s, &args.output).map_err(|e| e.to_string()))
     } else {
-        write_folder(&generate(args.pods, args.seed, args.adversarial), &args.output)
+        write_folder(&args)
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -280,13 +280,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn write_folder(s: &Synth, path: &std::path::Path) -> Result<(), String> {
-    std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
-    for kind in Kind::ALL {
+/// The cluster as named JSON lists, one a kind.
+pub fn texts(pods: usize, seed: u64, adversarial: bool) -> Vec<(String, String)> {
+    let s = generate(pods, seed, adversarial);
+    let list = |kind: &Kind| {
         let items: Vec<&Value> = s.objects.iter().filter(|(k, _)| k == kind).map(|(_, v)| v).collect();
         let list = json!({"kind": "List", "apiVersion": "v1", "items": items});
-        let file = path.join(format!("{}.json", kind.info().resource));
-        std::fs::write(file, list.to_string()).map_err(|e| e.to_string())?;
+        (format!("{}.json", kind.info().resource), list.to_string())
+    };
+    Kind::ALL.iter().map(list).collect()
+}
+
+fn write_folder(args: &Args) -> Result<(), String> {
+    std::fs::create_dir_all(&args.output).map_err(|e| e.to_string())?;
+    for (name, text) in texts(args.pods, args.seed, args.adversarial) {
+        std::fs::write(args.output.join(name), text).map_err(|e| e.to_string())?;
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ mod review;
 mod search;
 mod server;
 mod support;
+#[allow(dead_code, reason = "the example has a main of its own")]
+#[path = "../../examples/synth.rs"]
+mod synth;
 mod tidy;
 mod tls;
 mod verify;

@@ -189,3 +189,14 @@ fn the_demo_and_every_fixture() {
     }
     println!("{count} names replaced");
 }
+
+#[test]
+fn random_clusters() {
+    for seed in 1..=4 {
+        for adversarial in [false, true] {
+            let texts = crate::synth::texts(150, seed, adversarial);
+            let count = check(&format!("seed {seed}, adversarial {adversarial}"), &texts, Version::parse("1.36"), true);
+            assert!(count > 300, "{count}");
+        }
+    }
+}
