@@ -297,7 +297,7 @@ pub struct SnapshotCommand {
     /// File to write, usually NAME.kpath
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     output: PathBuf,
-    /// Replace names of objects, users, hosts and labels; answers are the same but for names
+    /// Replace names of objects, users, hosts and labels; verdicts stay the same
     #[arg(long, alias = "pseudonymize")]
     pseudonymise: bool,
     /// Write names with their pseudonyms there, to read answers with

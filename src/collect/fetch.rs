@@ -88,7 +88,9 @@ enum Failure {
     Status(u16, String),
     /// The answer has more bytes than [`Options::page_bytes`].
     TooLarge,
-    /// No answer, or none that can be read.
+    /// No connection, no trust in the certificate, or no answer in time.
+    Unreachable(String),
+    /// An answer that cannot be read.
     Other(String),
 }
 
@@ -107,8 +109,9 @@ pub async fn collect_all(
         Ok(v) => {
             importer.snapshot.version = v.get("gitVersion").and_then(Value::as_str).and_then(Version::parse);
         }
-        Err(Failure::Other(reason)) => return Err(reason),
-        Err(Failure::Absent | Failure::Status(..) | Failure::TooLarge) => {}
+        Err(Failure::Unreachable(reason)) => return Err(reason),
+        // A version that is not told costs the version.
+        Err(Failure::Absent | Failure::Status(..) | Failure::TooLarge | Failure::Other(_)) => {}
     }
     // Pages become typed objects as they come, so that what is held at one time does not grow with them.
     let results: Vec<(Kind, Importer, Option<Failure>)> = stream::iter(Kind::ALL.iter().copied())
@@ -171,7 +174,7 @@ fn gap(snapshot: &mut Snapshot, kind: Kind, failure: &Failure) {
         }
         Failure::Status(code, message) => format!("the server answered {code}: {message}"),
         Failure::TooLarge => "one object alone is larger than an answer may be".to_owned(),
-        Failure::Other(message) => message.clone(),
+        Failure::Unreachable(message) | Failure::Other(message) => message.clone(),
     };
     snapshot.gaps.push(Gap {
         id: format!("unread:{}", info.kind),
@@ -332,7 +335,7 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
         let request = Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
         let request = request.map_err(|e| Failure::Other(e.to_string()))?;
         let work = async {
-            let response = client.send(request).await.map_err(|e| Failure::Other(causes(&e)))?;
+            let response = client.send(request).await.map_err(|e| Failure::Unreachable(causes(&e)))?;
             let status = response.status();
             let after = response
                 .headers()
@@ -352,7 +355,7 @@ async fn get(client: &kube::Client, path: &str, accept: &str, options: &Options)
         let (status, after, body) = match tokio::time::timeout(options.timeout, work).await {
             // A server that was silent for so long gets one more chance, not several.
             Err(_) => {
-                last = Failure::Other(format!("no whole answer within {:?}", options.timeout));
+                last = Failure::Unreachable(format!("no whole answer within {:?}", options.timeout));
                 if attempt > 0 {
                     break;
                 }

@@ -50,8 +50,11 @@ fn infer_places(snapshot: &mut Snapshot) {
     for kind in Kind::ALL.iter().filter(|k| k.info().namespaced) {
         namespaces.extend((0..o.len(*kind)).filter_map(|i| o.meta(*kind, i)).map(|m| m.namespace.clone()));
     }
-    let stored = |list: &[&Meta]| list.iter().any(|m| !m.resource_version.is_empty());
-    if !stored(&o.namespaces.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
+    // A server's whole list has every one there is; a part of it, or a manifest, has not.
+    let whole = |kind: Kind, list: &[&Meta]| {
+        snapshot.read.contains(&kind) && list.iter().any(|m| !m.resource_version.is_empty())
+    };
+    if !whole(Kind::Namespace, &o.namespaces.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
         let bindings = o.role_bindings.iter().chain(&o.cluster_role_bindings);
         namespaces.extend(bindings.flat_map(|b| &b.subjects).map(|s| s.namespace.clone()));
     }
@@ -62,11 +65,12 @@ fn infer_places(snapshot: &mut Snapshot) {
     for known in named(o.nodes.iter().map(|n| &n.metadata).collect()) {
         nodes.remove(&known);
     }
+    let all_nodes = whole(Kind::Node, &o.nodes.iter().map(|n| &n.metadata).collect::<Vec<_>>());
     let meta = |name: String| Meta { name, ..Meta::default() };
     namespaces.remove("");
     let new = namespaces.into_iter().map(|n| MetaOnly { metadata: meta(n) });
     snapshot.objects.namespaces.extend(new);
-    if !stored(&snapshot.objects.nodes.iter().map(|n| &n.metadata).collect::<Vec<_>>()) {
+    if !all_nodes {
         nodes.remove("");
         let new = nodes.into_iter().map(|n| Node { metadata: meta(n), ..Node::default() });
         snapshot.objects.nodes.extend(new);
@@ -162,6 +166,7 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
     for kind in WORKLOADS {
         snapshot.objects.workloads(kind).iter().for_each(|w| note(&w.metadata));
     }
+    let running = running_cron_jobs(snapshot);
     let mut taken: BTreeSet<(String, String)> =
         snapshot.objects.pods.iter().map(|p| (p.metadata.namespace.clone(), p.metadata.name.clone())).collect();
     let mut out = Vec::new();
@@ -169,7 +174,9 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
         for w in snapshot.objects.workloads(kind) {
             let info = kind.info();
             let key = (w.metadata.namespace.clone(), info.kind.to_owned(), w.metadata.name.clone());
-            if owners.contains(&key) || w.spec.wants_none() || w.spec.suspend == Some(true) {
+            // A CronJob that keeps finished Jobs still has pods to come.
+            let has_pods = if kind == Kind::CronJob { running.contains(&key) } else { owners.contains(&key) };
+            if has_pods || w.spec.wants_none() || w.spec.suspend == Some(true) {
                 continue;
             }
             // Where a server's pods were read, a workload of that server without pods has none; a CronJob will have.
@@ -203,6 +210,22 @@ fn derived_pods(snapshot: &Snapshot) -> Vec<Pod> {
         }
     }
     out
+}
+
+/// CronJobs with a pod that has not ended, by way of its Job.
+fn running_cron_jobs(snapshot: &Snapshot) -> BTreeSet<(String, String, String)> {
+    let jobs: BTreeSet<(&str, &str)> = snapshot
+        .objects
+        .pods
+        .iter()
+        .filter(|p| !p.finished())
+        .flat_map(|p| p.metadata.owner_references.iter().map(|o| (p.metadata.namespace.as_str(), o.name.as_str())))
+        .collect();
+    let active = snapshot.objects.workloads(Kind::Job).iter().map(|j| &j.metadata);
+    active
+        .filter(|m| jobs.contains(&(m.namespace.as_str(), m.name.as_str())))
+        .flat_map(|m| m.owner_references.iter().map(|o| (m.namespace.clone(), o.kind.clone(), o.name.clone())))
+        .collect()
 }
 
 /// Whether a pod of the input matches the controller's selector without naming an owner.
@@ -247,7 +270,8 @@ fn admit_manifest_pods(snapshot: &mut Snapshot, derived: Vec<Pod>) {
     }
     snapshot.objects.pods = keep;
     snapshot.objects.pods.append(&mut fresh);
-    if !snapshot.objects.pods.is_empty() {
+    // Derived pods are as good as a list, but not where a list failed: what it would have held is still missing.
+    if !snapshot.objects.pods.is_empty() && !snapshot.gaps.iter().any(|g| g.id == "unread:Pod") {
         snapshot.read.insert(Kind::Pod);
     }
 }

@@ -109,8 +109,14 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.partial"));
     let result = (|| -> std::io::Result<()> {
+        // What a run before left there may have another mode or owner, or be a link.
+        if let Err(e) = std::fs::remove_file(&temporary)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(e);
+        }
         let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;

@@ -15,7 +15,9 @@ use crate::model::platform::platform_word;
 use crate::model::{Kind, Objects};
 
 /// Fields whose text is a name.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
+    // A port by name; a number is no text.
+    "port",
     "name",
     "namespace",
     "uid",
@@ -39,7 +41,7 @@ const NAMES: [&str; 20] = [
 ];
 
 /// Lists of names.
-const LISTS: [&str; 3] = ["resourceNames", "secretRefs", "hosts"];
+const LISTS: [&str; 2] = ["resourceNames", "hosts"];
 
 /// Mappings of labels.
 const LABELS: [&str; 4] = ["labels", "matchLabels", "nodeSelector", "selector"];
@@ -81,7 +83,8 @@ const SETTINGS: [&str; 12] = [
 
 /// Replaces every name in a snapshot. Returns each name that was replaced with its pseudonym.
 ///
-/// Pseudonyms sort as the names do. Gaps keep their ids and lose their messages, which quote the server.
+/// Verdicts are the same, and what is reached; of paths that are as good as each other another may be shown, because
+/// pseudonyms do not sort in every place as the names do. Gaps keep their ids and lose their messages, which quote the server.
 pub fn pseudonymise(snapshot: &mut Snapshot) -> BTreeMap<String, String> {
     rename(snapshot, &made)
 }
@@ -221,6 +224,11 @@ fn object(value: &mut Value, rename: &mut Rename<'_>) {
                 match key.as_str() {
                     "apiGroups" if rule => each(v, &mut |group| foreign(group, rename)),
                     "expression" => text(v, &mut |e| quoted(e, rename)),
+                    // Names, and in a PersistentVolume `NAMESPACE/NAME`.
+                    "kpathSecretRefs" => {
+                        each(v, &mut |path| path.split('/').map(&mut *rename).collect::<Vec<_>>().join("/"));
+                    }
+                    "tolerations" | "taints" => keys(v, rename),
                     // The operating system and kernel parameters are words of Kubernetes.
                     "os" | "sysctls" => {}
                     // Marked, so that a registry's domain is not taken for the domain of a label.
@@ -250,6 +258,17 @@ fn object(value: &mut Value, rename: &mut Rename<'_>) {
 fn each(value: &mut Value, rename: &mut Rename<'_>) {
     if let Value::Array(list) = value {
         list.iter_mut().for_each(|v| text(v, rename));
+    }
+}
+
+/// Keys of tolerations and taints, which are keys of labels.
+fn keys(value: &mut Value, rename: &mut Rename<'_>) {
+    for item in value.as_array_mut().into_iter().flatten() {
+        for field in ["key", "value"] {
+            if let Some(v) = item.get_mut(field) {
+                text(v, rename);
+            }
+        }
     }
 }
 

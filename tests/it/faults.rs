@@ -243,11 +243,19 @@ fn one_malformed_object_costs_itself() {
         let bad = bad.len() - usize::from(!info.namespaced);
         let kept = 2 + usize::from(!info.namespaced);
         assert_eq!(s.objects.len(*kind), kept, "{}: {:?}", info.kind, s.gaps);
-        // Items that are no mapping at all name no kind; every other one names its own.
         let named = s.gaps.iter().filter(|g| g.id == format!("skipped:{}", info.kind)).count();
-        assert!(named >= bad - 2, "{}: {named}: {:?}", info.kind, s.gaps);
+        assert_eq!(named, bad, "{}: {:?}", info.kind, s.gaps);
         assert_eq!(s.gaps.len(), bad, "{}", info.kind);
     }
+}
+
+#[test]
+fn a_version_that_cannot_be_read_costs_the_version() {
+    let (s, _) = collect(&hasty(), |path, _| match path {
+        "/version" => Reply::Whole(200, None, "text/html", b"<html>".to_vec()),
+        _ => empty(),
+    });
+    assert!(s.gaps.is_empty() && s.version.is_none() && s.read.len() == Kind::ALL.len(), "{:?}", s.gaps);
 }
 
 #[test]

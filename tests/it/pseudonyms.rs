@@ -190,6 +190,30 @@ fn the_demo_and_every_fixture() {
     println!("{count} names replaced");
 }
 
+/// Names that stand in few objects: references of volumes, tolerations, ports.
+#[test]
+fn rare_places() {
+    let text = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-pod", "namespace": "payments-ns"}, "spec": {
+            "tolerations": [{"key": "acme-team", "value": "acme-value", "effect": "NoSchedule"}], "containers": [{"name": "main-c"}],
+            "volumes": [{"name": "vol-a", "azureFile": {"secretName": "stripe-live-key", "shareName": "x"}}]}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "stripe-live-key", "namespace": "payments-ns"}},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}, "spec": {"taints": [{"key": "acme-team", "value": "acme-value", "effect": "NoSchedule"}]}},
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "ceph-pv"}, "spec": {"cephfs": {"monitors": ["m"],
+            "secretRef": {"name": "ceph-admin", "namespace": "payments-ns"}}}},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "np-a", "namespace": "payments-ns"}, "spec": {
+            "podSelector": {}, "ingress": [{"ports": [{"port": "stripe-webhook"}]}]}}]}"#;
+    let texts = [("a.json".to_owned(), text.to_owned())];
+    check("rare places", &texts, None, true);
+    let mut hidden = snapshot_of(&texts);
+    pseudonym::pseudonymise(&mut hidden);
+    let lines: String = Kind::ALL.iter().flat_map(|k| hidden.objects.lines(*k)).collect();
+    for name in ["web-pod", "payments", "acme", "stripe", "ceph-admin", "ceph-pv", "vol-a", "main-c", "np-a", "node-a"]
+    {
+        assert!(!lines.contains(name), "{name}: {lines}");
+    }
+}
+
 #[test]
 fn random_clusters() {
     for seed in 1..=4 {

@@ -579,3 +579,68 @@ fn pods_of_a_template_are_those_of_manifests_only() {
     let c = crate::support::snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None });
     assert_eq!(c.objects.pods.len(), 1);
 }
+
+fn asked(texts: &[(&str, String)], from: &str, to: &str) -> Verdict {
+    let texts: Vec<(String, String)> = texts.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect();
+    // Every other kind was read, as from a server.
+    let mut snapshot = snapshot_of(&texts);
+    snapshot.read.extend(kpath::model::Kind::ALL.iter().filter(|k| **k != kpath::model::Kind::Pod));
+    let c = snapshot.into_cluster(&ClusterOptions { complete: false, version: None });
+    let attack = rules::build(&c);
+    let pick = |words| selector::resolve(&attack, &c, words, true).unwrap();
+    answer::ask(&attack, &c, &Question::new(), &pick(from), &pick(to), 1).answer
+}
+
+/// A list that broke off is no list, whatever pods it had.
+#[test]
+fn a_part_of_the_pods_is_not_all_of_them() {
+    let list = |token: &str| {
+        let pod = r#"{"metadata": {"name": "p", "namespace": "n", "resourceVersion": "1"}, "spec": {"containers": [{"name": "c"}]}}"#;
+        format!(r#"{{"apiVersion": "v1", "kind": "PodList", "metadata": {{"continue": "{token}"}}, "items": [{pod}]}}"#)
+    };
+    assert_eq!(asked(&[("pods.json", list("next"))], "internet", "cluster-admin"), Verdict::Unknown);
+    assert_eq!(asked(&[("pods.json", list(""))], "internet", "cluster-admin"), Verdict::No);
+}
+
+/// A node that only a pod names is there as long as not every node was listed.
+#[test]
+fn a_part_of_the_nodes_hides_none() {
+    let pods = r#"{"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [
+        {"metadata": {"name": "p", "namespace": "n", "resourceVersion": "1"}, "spec": {"nodeName": "w1",
+            "containers": [{"name": "c", "securityContext": {"privileged": true}}]}, "status": {"phase": "Running"}}]}"#;
+    let nodes = |token: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "NodeList", "metadata": {{"continue": "{token}"}},
+                "items": [{{"metadata": {{"name": "w0", "resourceVersion": "1"}}}}]}}"#
+        )
+    };
+    let ask = |token| {
+        let texts = [("pods.json".to_owned(), pods.to_owned()), ("nodes.json".to_owned(), nodes(token))];
+        let c = snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None });
+        c.objects.nodes.len()
+    };
+    assert_eq!((ask("next"), ask("")), (2, 1));
+}
+
+/// A CronJob that keeps its last Job has finished pods and pods to come; one that runs now has its pod.
+#[test]
+fn a_cron_job_with_a_history_still_runs() {
+    let objects = |phase: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [
+            {{"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {{"name": "nightly", "namespace": "n", "uid": "1", "resourceVersion": "1"}},
+              "spec": {{"schedule": "0 0 * * *", "jobTemplate": {{"spec": {{"template": {{"spec": {{"serviceAccountName": "a", "containers": [{{"name": "c"}}]}}}}}}}}}}}},
+            {{"apiVersion": "batch/v1", "kind": "Job", "metadata": {{"name": "nightly-1", "namespace": "n", "uid": "2", "resourceVersion": "2",
+              "ownerReferences": [{{"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "1", "controller": true}}]}}, "spec": {{}}}},
+            {{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "nightly-1-x", "namespace": "n", "resourceVersion": "3",
+              "ownerReferences": [{{"apiVersion": "batch/v1", "kind": "Job", "name": "nightly-1", "uid": "2", "controller": true}}]}},
+              "spec": {{"containers": [{{"name": "c"}}]}}, "status": {{"phase": "{phase}"}}}}]}}"#
+        )
+    };
+    let count = |phase| {
+        let c = snapshot_of(&[("a.json".to_owned(), objects(phase))])
+            .into_cluster(&ClusterOptions { complete: true, version: None });
+        c.objects.pods.len()
+    };
+    assert_eq!((count("Succeeded"), count("Running")), (2, 1));
+}

@@ -94,7 +94,13 @@ impl Importer {
             match item {
                 Value::Object(o) => self.object(o, file, listed.filter(|_| !item_kind.is_empty() || partial)),
                 Value::Null => {}
-                other => self.skip(file, "", format!("list item is {}", kind_of_json(&other))),
+                other => {
+                    let reason = format!("list item is {}", kind_of_json(&other));
+                    match listed {
+                        Some(kind) => self.skip_kind(file, "", reason, kind),
+                        None => self.skip(file, "", reason),
+                    }
+                }
             }
         }
         Ok(())
