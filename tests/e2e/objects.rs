@@ -64,6 +64,26 @@ pub async fn put_all(admin: &Caller, objects: &[Value]) {
     }
 }
 
+/// Pods of the demo's workloads, which no controller makes here, under the names of the workloads; and so many more that
+/// a list of them takes several pages.
+pub fn pods(demo: &[Value]) -> Vec<Value> {
+    let mut all = Vec::new();
+    for w in demo.iter().filter(|o| matches!(o["kind"].as_str(), Some("Deployment" | "StatefulSet" | "DaemonSet"))) {
+        let template = &w["spec"]["template"];
+        all.push(json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "status": {"phase": "Running"},
+            "metadata": {"name": w["metadata"]["name"], "namespace": w["metadata"]["namespace"], "labels": template["metadata"]["labels"]},
+        }));
+    }
+    for i in 0..150 {
+        all.push(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("filler-{i}"), "namespace": NAMESPACES[i % 3]},
+            "spec": {"containers": [{"name": "c", "image": "a:1"}]},
+        }));
+    }
+    all
+}
+
 /// Namespaces, users and groups of the drawn RBAC.
 pub const NAMESPACES: [&str; 3] = ["e2e-a", "e2e-b", "e2e-c"];
 const ACCOUNTS: [&str; 3] = ["one", "two", "three"];
