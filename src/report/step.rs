@@ -159,7 +159,7 @@ fn step(
     unknown_if.dedup();
     assumptions.sort();
     assumptions.dedup();
-    let verify = verify(&evidence, &actors);
+    let verify = verify(cluster, &evidence, &actors);
     let words = |id: FactId| attack.fact(id).map(|f| name::fact(attack, cluster, f)).unwrap_or_default();
     Step {
         fact: words(conclusion),
@@ -242,7 +242,7 @@ fn matching_subject(cluster: &Cluster, o: crate::model::Obj, actors: &[Subject])
 }
 
 /// A read-only command that shows the decisive evidence.
-fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
+fn verify(cluster: &Cluster, evidence: &[Proven], actors: &[Subject]) -> String {
     let rule = evidence
         .iter()
         .rev()
@@ -259,7 +259,12 @@ fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
             Some((r, s)) => (r, format!(" --subresource={}", word(s.split('.').next().unwrap_or_default()))),
             None => (resource, String::new()),
         };
-        let (verb, resource) = (word(verb), word(resource));
+        // A rule that is limited to names answers for one of them only.
+        let resource = match named(cluster, rule, evidence) {
+            Some(name) => format!("{resource}/{name}"),
+            None => resource.to_owned(),
+        };
+        let (verb, resource) = (word(verb), word(&resource));
         return format!(
             "kubectl auth can-i {verb} {resource}{sub}{} {}",
             scope.unwrap_or_else(|| " -A".into()),
@@ -280,6 +285,17 @@ fn verify(evidence: &[Proven], actors: &[Subject]) -> String {
     let ns = if o.namespace.is_empty() { String::new() } else { format!(" -n {}", word(&o.namespace)) };
     let field = word(&format!("{{{}}}", jsonpath(&e.pointer)));
     format!("kubectl get {kind} {}{ns} -o jsonpath={field}", word(&o.name))
+}
+
+/// The name that a rule's `resourceNames` allow and the step is about; any of them when the evidence has none.
+fn named(cluster: &Cluster, rule: &Proven, evidence: &[Proven]) -> Option<String> {
+    let kind = if rule.object.kind == "Role" { Kind::Role } else { Kind::ClusterRole };
+    let index = cluster.find(kind, &rule.object.namespace, &rule.object.name)? as usize;
+    let roles = if kind == Kind::Role { &cluster.objects.roles } else { &cluster.objects.cluster_roles };
+    let number: usize = rule.pointer.strip_prefix("/rules/")?.split('/').next()?.parse().ok()?;
+    let names = &roles.get(index)?.rules.get(number)?.resource_names;
+    let about = evidence.iter().map(|e| &e.object.name).find(|n| names.contains(n));
+    about.or(names.first()).cloned()
 }
 
 /// `--as` flags for kubectl.

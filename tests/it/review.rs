@@ -644,3 +644,14 @@ fn a_cron_job_with_a_history_still_runs() {
     };
     assert_eq!((count("Succeeded"), count("Running")), (2, 1));
 }
+
+/// `can-i get secrets` says no where a rule allows one Secret by name: the printed command names it.
+#[test]
+fn the_command_for_a_rule_with_names_asks_for_the_name() {
+    let o = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
+        .args(["analyze", "--demo", "-o", "json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(o.stdout).unwrap();
+    assert!(said.contains("kubectl auth can-i get secrets/card-processor-key -n shop --as="), "{said}");
+}
