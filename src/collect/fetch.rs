@@ -252,6 +252,10 @@ async fn pages(
                 size = (size / 8).max(1);
                 continue;
             }
+            // Only a kind that was never there is empty.
+            Err(Failure::Absent) if !token.is_empty() => {
+                return Err(Failure::Status(404, "the list went away while it was read".into()));
+            }
             other => other?,
         };
         let Value::Object(mut page) = page else {

@@ -107,6 +107,7 @@ impl Cluster {
             Kind::IngressClass => search!(&o.ingress_classes),
             Kind::ValidatingAdmissionPolicy => search!(&o.validating_policies),
             Kind::MutatingAdmissionPolicy => search!(&o.mutating_policies),
+            kind if WORKLOADS.contains(&kind) => search!(o.workloads(kind)),
             _ => (0..self.objects.len(kind))
                 .find(|i| self.objects.meta(kind, *i).is_some_and(|m| m.namespace == namespace && m.name == name))
                 .map(|i| i as u32),

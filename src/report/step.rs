@@ -205,18 +205,14 @@ fn template_of(cluster: &Cluster, object: Object, pointer: &str) -> Option<(Obj,
     let pod = cluster.objects.pods.get(o.index as usize).filter(|p| p.derived)?;
     let owner = pod.metadata.owner_references.first()?;
     let kind = WORKLOADS.into_iter().find(|k| k.info().kind == owner.kind)?;
-    let index = cluster
-        .objects
-        .workloads(kind)
-        .iter()
-        .position(|w| w.metadata.namespace == pod.metadata.namespace && w.metadata.name == owner.name)?;
-    let json = cluster.objects.json(kind, index)?;
+    let index = cluster.find(kind, &pod.metadata.namespace, &owner.name)?;
+    let json = cluster.objects.json(kind, index as usize)?;
     let prefix = if kind == Kind::CronJob { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
     let mut there = format!("{prefix}{pointer}");
     while json.pointer(&there).is_none() && there.len() > prefix.len() {
         there.truncate(there.rfind('/').unwrap_or_default());
     }
-    Some((Obj { kind, index: u32::try_from(index).ok()? }, there))
+    Some((Obj { kind, index }, there))
 }
 
 /// The subject of a binding that names one of the acting identities or a group of theirs.

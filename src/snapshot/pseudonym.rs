@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Snapshot;
 use crate::model::platform::platform_word;
-use crate::model::{Kind, Objects};
+use crate::model::{Gap, Kind, Objects};
 
 /// Fields whose text is a name.
 const NAMES: [&str; 21] = [
@@ -113,12 +113,15 @@ pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> 
         *pseudonym = made(name, rank);
     }
     let mut objects = Objects::default();
+    let mut lost = Vec::new();
     for kind in Kind::ALL {
         for index in 0..snapshot.objects.len(*kind) {
             let Some(mut value) = snapshot.objects.json(*kind, index) else { continue };
             object(&mut value, &mut |name| replaced(name, &keep, &nodes, &all));
-            // A reduced object stays one of its kind when only texts change.
-            let _ = objects.push_line(*kind, &value.to_string());
+            // A reduced object stays one of its kind when only texts change; if not, its loss is no secret.
+            if objects.push_line(*kind, &value.to_string()).is_err() {
+                lost.push(*kind);
+            }
         }
     }
     for map in &mut objects.config_maps {
@@ -126,13 +129,17 @@ pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> 
     }
     let _ = objects.normalise();
     snapshot.objects = objects;
-    for gap in &mut snapshot.gaps {
+    snapshot.gaps.extend(lost.into_iter().map(|kind| Gap {
+        id: format!("skipped:{}", kind.info().kind),
+        hides: super::build::hides(kind).into(),
+        ..Gap::default()
+    }));
+    for (n, gap) in snapshot.gaps.iter_mut().enumerate() {
         gap.object.clear();
         gap.file.clear();
         gap.reason = "not read (the reason was left out with the names)".into();
-        if let Some(what) = gap.id.strip_prefix("unread-file:") {
-            let rank = gap.id.len() + what.len();
-            gap.id = format!("unread-file:{rank}");
+        if gap.id.starts_with("unread-file:") {
+            gap.id = format!("unread-file:{n}");
         }
     }
     snapshot.source.name = "pseudonymised".into();

@@ -98,7 +98,6 @@ fn main() {
         }),
         check(&world, "pod_security", |w, r| r.block_on(admission::pod_security(&w.admin))),
         check(&world, "automount", |w, r| r.block_on(admission::automount(&w.admin, w.dir.path()))),
-        check(&world, "speed", |w, r| r.block_on(collecting::speed(&w.admin, w.dir.path()))),
         check(&world, "steps", |w, r| {
             let only = std::env::var("KPATH_E2E_STEP").ok();
             let shown = r.block_on(steps::all(&w.admin, w.server, only.as_deref()));

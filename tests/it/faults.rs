@@ -151,6 +151,16 @@ fn what_came_before_a_failure_is_kept() {
 }
 
 #[test]
+fn a_kind_that_goes_away_midway_is_not_empty() {
+    let (s, _) = collect(&hasty(), |path, _| match plural(path) {
+        "gateways" if path.contains("continue") => json(404, ""),
+        "gateways" => pods(0..3, "next"),
+        _ => version(path).unwrap_or_else(empty),
+    });
+    assert!(!s.read.contains(&Kind::Gateway) && reasons(&s).contains_key("unread:Gateway"), "{:?}", s.gaps);
+}
+
+#[test]
 fn a_list_that_expires_starts_over_and_none_of_it_counts_twice() {
     let (s, server) = collect(&hasty(), |path, before| match plural(path) {
         "pods" if path.contains("continue") && before == 0 => json(410, r#"{"message":"expired"}"#),

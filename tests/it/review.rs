@@ -655,3 +655,45 @@ fn the_command_for_a_rule_with_names_asks_for_the_name() {
     let said = String::from_utf8(o.stdout).unwrap();
     assert!(said.contains("kubectl auth can-i get secrets/card-processor-key -n shop --as="), "{said}");
 }
+
+/// Who reads every Secret is not told better by naming each of them.
+#[test]
+fn a_row_names_a_hundred_targets_and_counts_the_rest() {
+    let mut items = vec![
+        r#"{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "n"}}"#.to_owned(),
+        r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}, "spec": {"serviceAccountName": "a", "containers": [{"name": "c"}]}}"#.to_owned(),
+        r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r", "namespace": "n"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}"#.to_owned(),
+        r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "r", "namespace": "n"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+            "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": "n"}]}"#.to_owned(),
+    ];
+    for i in 0..150 {
+        items.push(format!(
+            r#"{{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "s{i}", "namespace": "n"}}}}"#
+        ));
+    }
+    let text = format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{}]}}"#, items.join(","));
+    let c = snapshot_of(&[("a.json".to_owned(), text)]).into_cluster(&ClusterOptions { complete: true, version: None });
+    let attack = rules::build(&c);
+    let pick = |words| selector::resolve(&attack, &c, words, true).unwrap();
+    let (from, to) = (pick("pod/*/*"), pick("secret/*/*"));
+    let a = kpath::report::analyze::analyze(&attack, &c, &Question::new(), &from, &to);
+    let sizes: Vec<_> = a.paths.iter().map(|r| (r.targets.len(), r.target_count)).collect();
+    assert_eq!(sizes, [(100, 150)]);
+}
+
+/// What a run before left behind does not lend its mode to a snapshot.
+#[cfg(unix)]
+#[test]
+fn a_snapshot_is_its_owners_whatever_lay_there() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join(".s.kpath.partial");
+    std::fs::write(&left, "x").unwrap();
+    std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let target = dir.path().join("s.kpath");
+    kpath::snapshot::file::write(&Snapshot::default(), &target).unwrap();
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!left.exists());
+}
