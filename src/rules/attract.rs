@@ -108,8 +108,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         }
     }
     for (ns, demand) in drawn {
-        let Some(index) = ctx.cluster.find(Kind::Namespace, "", ctx.ns_name(ns)) else { continue };
-        let o = Obj { kind: Kind::Namespace, index };
+        let Some(o) = ctx.namespace_object(ns) else { continue };
         let name = ctx.ns_name(ns).to_owned();
         let right = Emit::scope(Fact::Drawn(ns, demand)).from(Fact::Right(Right::EvictPods, ns));
         let all = Emit::scope(Fact::Drawn(ns, demand)).from(Fact::Drawn(EVERYWHERE, ANY));

@@ -45,7 +45,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
 /// The node fact of a pod: its node, or the node that it will get.
 fn host_of(ctx: &mut Ctx<'_>, pod: &Pod, index: u32) -> (Fact, Option<u32>) {
     if !pod.spec.node_name.is_empty() {
-        return match ctx.cluster.find(Kind::Node, "", &pod.spec.node_name) {
+        return match ctx.node_of(index) {
             Some(n) => (Fact::Node(n), Some(n)),
             None => (Fact::NodeOf(index), None),
         };

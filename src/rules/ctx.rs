@@ -11,7 +11,7 @@ use super::technique::{SCOPE, number};
 use crate::authz::Authorizer;
 use crate::graph::{Builder, Evidence, FactId, Instance, Interner, Object};
 use crate::model::Cluster;
-use crate::model::kind::{Kind, Obj};
+use crate::model::kind::{Kind, Obj, Stored};
 use crate::model::meta::Meta;
 
 /// Packs an object reference into a graph object.
@@ -44,6 +44,10 @@ pub struct Ctx<'c> {
     /// Namespaces by number, sorted.
     pub namespaces: Vec<String>,
     namespace_index: FxHashMap<String, u32>,
+    /// Namespace object of each namespace number.
+    namespace_objects: Vec<Option<u32>>,
+    /// Node object of each pod that runs on one.
+    node_of: Vec<Option<u32>>,
     /// Audiences of tokens.
     pub audiences: Interner<String>,
     /// Pods of each node that has an object, by node number.
@@ -152,10 +156,13 @@ impl<'c> Ctx<'c> {
                 }
             }
         }
+        let namespace_objects = names_to_numbers(&cluster.objects.namespaces, namespaces.iter().map(String::as_str));
+        let node_of =
+            names_to_numbers(&cluster.objects.nodes, cluster.objects.pods.iter().map(|p| p.spec.node_name.as_str()));
         let mut pods_of_node = vec![Vec::new(); cluster.objects.nodes.len()];
         let mut api_servers = vec![None; cluster.objects.nodes.len()];
-        for (i, p) in cluster.objects.pods.iter().enumerate() {
-            let Some(n) = cluster.find(Kind::Node, "", &p.spec.node_name) else { continue };
+        for ((i, p), node) in cluster.objects.pods.iter().enumerate().zip(&node_of) {
+            let Some(n) = *node else { continue };
             if let Some(list) = pods_of_node.get_mut(n as usize) {
                 list.push(i as u32);
             }
@@ -194,6 +201,8 @@ impl<'c> Ctx<'c> {
             subjects: Interner::default(),
             namespaces,
             namespace_index,
+            namespace_objects,
+            node_of,
             audiences: Interner::default(),
             by_name,
         }
@@ -207,6 +216,17 @@ impl<'c> Ctx<'c> {
     /// Name of a namespace number; empty for the whole cluster.
     pub fn ns_name(&self, ns: u32) -> &str {
         if ns == EVERYWHERE { "" } else { self.namespaces.get(ns as usize).map_or("", String::as_str) }
+    }
+
+    /// The Namespace object of a namespace number; `None` where it was not read.
+    pub fn namespace_object(&self, ns: u32) -> Option<Obj> {
+        let index = (*self.namespace_objects.get(ns as usize)?)?;
+        Some(Obj { kind: Kind::Namespace, index })
+    }
+
+    /// The Node object that a pod runs on; `None` for a pod without a node, or on one that was not read.
+    pub fn node_of(&self, pod: u32) -> Option<u32> {
+        self.node_of.get(pod as usize).copied().flatten()
     }
 
     /// Number of a subject.
@@ -263,4 +283,11 @@ impl<'c> Ctx<'c> {
             evidence,
         });
     }
+}
+
+/// Numbers of cluster-scoped objects by name, for each of many names: one hash look-up each, where a search would
+/// compare names of a common beginning a dozen times.
+fn names_to_numbers<'a, T: Stored>(list: &[T], names: impl Iterator<Item = &'a str>) -> Vec<Option<u32>> {
+    let numbers: FxHashMap<&str, u32> = list.iter().zip(0u32..).map(|(o, i)| (o.meta().name.as_str(), i)).collect();
+    names.map(|n| numbers.get(n).copied()).collect()
 }

@@ -34,7 +34,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             continue;
         }
         let o = Obj { kind: Kind::Pod, index: i as u32 };
-        let node = ctx.cluster.find(Kind::Node, "", &p.spec.node_name).map_or(Fact::NodeOf(i as u32), Fact::Node);
+        let node = ctx.node_of(i as u32).map_or(Fact::NodeOf(i as u32), Fact::Node);
         ctx.emit(Emit::new("node-to-pods", Fact::Pod(i as u32)).from(node).because(
             o,
             "/spec/nodeName",

@@ -23,10 +23,6 @@ pub fn emit(ctx: &mut Ctx<'_>) {
     cluster_admin(ctx);
 }
 
-fn namespace_object(ctx: &Ctx<'_>, ns: u32) -> Option<Obj> {
-    ctx.cluster.find(Kind::Namespace, "", ctx.ns_name(ns)).map(|index| Obj { kind: Kind::Namespace, index })
-}
-
 fn member(ctx: &mut Ctx<'_>, from: Fact, to: Fact, o: Obj, why: &'static str) {
     let value = ctx.meta(o).map(crate::model::meta::Meta::path).unwrap_or_default();
     ctx.emit(Emit::scope(to).from(from).because(o, "/metadata/name", value, why));
@@ -233,7 +229,7 @@ fn ephemeral(ctx: &mut Ctx<'_>, p: &crate::model::pod::Pod, o: Obj) {
     if p.spec.host_users == Some(false) {
         return;
     }
-    if let Some(n) = ctx.cluster.find(Kind::Node, "", &p.spec.node_name) {
+    if let Some(n) = ctx.node_of(o.index) {
         let e = Emit::new("ephemeral-node", Fact::Node(n)).from(Fact::PrivilegedEphemeral(ns)).tier(2);
         ctx.emit(e.because(o, "/spec/nodeName", p.spec.node_name.clone(), "the node that the pod runs on"));
     }
@@ -277,7 +273,7 @@ pub(super) fn template_step<'a>(ctx: &Ctx<'a>, o: Obj, conclusion: Fact) -> Emit
 }
 
 fn namespace(ctx: &mut Ctx<'_>, ns: u32) {
-    let Some(o) = namespace_object(ctx, ns) else { return };
+    let Some(o) = ctx.namespace_object(ns) else { return };
     for (all, one) in [
         (Fact::AllSecrets, Fact::AnySecret(ns)),
         (Fact::AllSa, Fact::AnySa(ns)),
@@ -411,7 +407,7 @@ fn privileged(ctx: &mut Ctx<'_>, ns: u32, o: Obj, name: &str) {
 fn nodes(ctx: &mut Ctx<'_>) {
     let namespaces = ctx.namespaces.len() as u32;
     for ns in 0..namespaces {
-        if let Some(o) = namespace_object(ctx, ns) {
+        if let Some(o) = ctx.namespace_object(ns) {
             let name = ctx.ns_name(ns).to_owned();
             let p = Fact::PrivilegedWorkload(ns);
             ctx.emit(Emit::scope(Fact::AnyNode).from(p).because(

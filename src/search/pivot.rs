@@ -56,7 +56,7 @@ impl Pivot {
         graph: &Graph,
         mask: &[bool],
         fact: Option<FactId>,
-        removals: &dyn Fn(&Instance) -> Removed,
+        removals: &(dyn Fn(&Instance) -> Removed + Sync),
     ) -> Self {
         let Some(f) = fact else {
             return Pivot { fact, before: Condensed::with(graph, mask, None, removals), after: None };
@@ -67,11 +67,12 @@ impl Pivot {
                 *m = false;
             }
         }
-        Pivot {
-            fact,
-            before: Condensed::with(graph, &first, None, removals),
-            after: Some(Condensed::with(graph, mask, fact, removals)),
-        }
+        let (before, after) = std::thread::scope(|s| {
+            let after = s.spawn(|| Condensed::with(graph, mask, fact, removals));
+            let before = Condensed::with(graph, &first, None, removals);
+            (before, after.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        Pivot { fact, before, after: Some(after) }
     }
 
     /// Closes up to 512 sources at once.
