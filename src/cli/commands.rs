@@ -405,7 +405,8 @@ impl Eval {
                     "both the objects and the questions come from standard input\nhint: give the questions with --input FILE",
                 ));
             }
-            self.source.load()?
+            // One engine alone: what the source lacks is empty, not unknown.
+            Cluster { complete: true, ..self.source.load()? }
         } else {
             Cluster::default()
         };

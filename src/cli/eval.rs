@@ -9,8 +9,13 @@ use crate::admission::{psa, service_account};
 use crate::authz::node::NodeAuthorizer;
 use crate::authz::rbac::Decision;
 use crate::authz::{Attributes, Authorizer, User, escalation};
+use crate::model::network::IntOrString;
 use crate::model::pod::Pod;
 use crate::model::{Cluster, Kind};
+use crate::netpol;
+use crate::netpol::ports::{Ports, Protocol};
+use crate::report::answer::Verdict;
+use crate::report::net;
 use crate::snapshot::import::prepare;
 
 /// An engine that `eval` can judge.
@@ -24,6 +29,8 @@ pub enum Engine {
     Psa,
     /// Service account admission: {pod, serviceAccount, namespace}
     Automount,
+    /// Network policy: {from, to, protocol, port}; ends are namespace/pod or an address
+    Netpol,
 }
 
 /// Evaluates every line. Lines that cannot be read get `{"error": …}`.
@@ -54,6 +61,7 @@ pub struct Evaluator<'c> {
     cluster: &'c Cluster,
     rbac: Authorizer<'c>,
     node: NodeAuthorizer,
+    network: Option<netpol::Engine<'c>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,7 +85,8 @@ struct Query<'a> {
 impl<'c> Evaluator<'c> {
     /// Prepares an engine.
     pub fn new(engine: Engine, cluster: &'c Cluster) -> Self {
-        Evaluator { engine, cluster, rbac: Authorizer::new(cluster), node: NodeAuthorizer::new(cluster) }
+        let network = (engine == Engine::Netpol).then(|| netpol::Engine::new(cluster, netpol::Settings::default()));
+        Evaluator { engine, cluster, rbac: Authorizer::new(cluster), node: NodeAuthorizer::new(cluster), network }
     }
 
     /// Answers one line.
@@ -87,6 +96,7 @@ impl<'c> Evaluator<'c> {
             Engine::Escalation => self.escalation(text),
             Engine::Psa => psa_line(text),
             Engine::Automount => self.automount(text),
+            Engine::Netpol => self.netpol(text),
         };
         answer.unwrap_or_else(|error| json!({ "error": error }))
     }
@@ -191,6 +201,40 @@ impl<'c> Evaluator<'c> {
             })
             .collect();
         Ok(json!({"admitted": true, "serviceAccountName": pod.spec.service_account_name, "tokenMounts": mounts}))
+    }
+
+    fn netpol(&self, text: &str) -> Result<Value, String> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Case {
+            from: String,
+            to: String,
+            protocol: String,
+            port: Option<IntOrString>,
+        }
+        let c: Case = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let engine = self.network.as_ref().ok_or("the network engine is not ready")?;
+        let end = |field: &str, name: &str| {
+            net::end(engine, name).ok_or_else(|| format!("{field}: no pod {name:?}, and no address"))
+        };
+        let (from, to) = (end("from", &c.from)?, end("to", &c.to)?);
+        let protocol = Protocol::parse(&c.protocol)
+            .ok_or_else(|| format!("protocol is {:?}, not TCP, UDP or SCTP", c.protocol))?;
+        let ports = match &c.port {
+            None => Ports::range(protocol, 0, u16::MAX),
+            Some(IntOrString::Int(n)) => net::port(engine, to, protocol, &n.to_string())?,
+            Some(IntOrString::Str(s)) => net::port(engine, to, protocol, s)?,
+        };
+        let (flow, events) = engine.explain(from, to);
+        let reach = net::reach(self.cluster, &flow, &events, &ports);
+        let word = |v: Verdict| match v {
+            Verdict::Yes => Value::Bool(true),
+            Verdict::No => Value::Bool(false),
+            Verdict::Unknown => Value::Null,
+        };
+        Ok(
+            json!({"allowed": word(reach.answer), "ingress": word(reach.ingress), "egress": word(reach.egress), "reasons": reach.reasons}),
+        )
     }
 
     /// The namespace of all accounts of the source, when there is only one.

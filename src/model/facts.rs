@@ -66,6 +66,20 @@ impl Pod {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
+    /// Addresses of the pod; none while it has no sandbox, and in a manifest. A pod in the network of its node has those
+    /// of the node.
+    pub fn addresses(&self) -> impl Iterator<Item = std::net::IpAddr> {
+        let several = self.status.pod_ips.iter().map(|a| a.ip.as_str());
+        let one = Some(self.status.pod_ip.as_str()).filter(|_| self.status.pod_ips.is_empty());
+        several.chain(one).filter_map(|a| a.parse().ok())
+    }
+
+    /// Whether Services send traffic to the pod: its condition Ready. A manifest has no conditions and will be ready.
+    pub fn ready(&self) -> bool {
+        let condition = self.status.conditions.iter().find(|c| c.kind == "Ready");
+        condition.map_or(self.status.phase != "Pending", |c| c.status == "True")
+    }
+
     /// Containers that run now: state running where the status says so; in a manifest or a pod without container
     /// statuses the ordinary containers and native sidecars.
     pub fn running_containers(&self) -> impl Iterator<Item = Located<'_>> {

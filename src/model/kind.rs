@@ -11,6 +11,7 @@ use super::meta::{Meta, keep_annotation};
 use super::network::*;
 use super::objects::*;
 use super::pod::Pod;
+use super::policy::{AdminPolicy, NetworkPolicy};
 use super::rbac::{Binding, Role};
 
 /// What missing data of a kind could hide.
@@ -162,9 +163,9 @@ kinds! {
     UDPRoute "gateway.networking.k8s.io" "v1alpha2" "udproutes" true Adds true udp_routes MetaOnly;
     ReferenceGrant "gateway.networking.k8s.io" "v1beta1" "referencegrants" true Adds true reference_grants MetaOnly;
     NetworkPolicy "networking.k8s.io" "v1" "networkpolicies" true Blocks false network_policies NetworkPolicy;
-    AdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" false Blocks true admin_network_policies MetaOnly;
-    BaselineAdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" false Blocks true baseline_admin_network_policies MetaOnly;
-    ClusterNetworkPolicy "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" false Blocks true cluster_network_policies MetaOnly;
+    AdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" false Blocks true admin_network_policies AdminPolicy;
+    BaselineAdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" false Blocks true baseline_admin_network_policies AdminPolicy;
+    ClusterNetworkPolicy "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" false Blocks true cluster_network_policies AdminPolicy;
     Deployment "apps" "v1" "deployments" true Adds false deployments Workload;
     DaemonSet "apps" "v1" "daemonsets" true Adds false daemon_sets Workload;
     StatefulSet "apps" "v1" "statefulsets" true Adds false stateful_sets Workload;
@@ -273,6 +274,7 @@ stored!(
     Ingress,
     IngressClass,
     NetworkPolicy,
+    AdminPolicy,
     PersistentVolume,
     PersistentVolumeClaim,
     WebhookConfiguration,

@@ -10,6 +10,7 @@ pub mod network;
 pub mod objects;
 pub mod platform;
 pub mod pod;
+pub mod policy;
 pub mod rbac;
 pub mod version;
 pub mod volume;

@@ -1,10 +1,9 @@
-//! Services, ingresses and network policies, reduced.
+//! Services, endpoints and ingresses, reduced.
 
 use serde::{Deserialize, Serialize};
 
 use super::meta::{Labels, Meta};
 use super::pod::is_default;
-use super::rbac::LabelSelector;
 
 /// A Service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,31 +258,4 @@ pub struct IngressClass {
 pub struct IngressClassSpec {
     /// Controller that serves the class.
     pub controller: String,
-}
-
-/// A NetworkPolicy, kept whole: the network engine reads every field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NetworkPolicy {
-    /// Metadata.
-    pub metadata: Meta,
-    /// Spec.
-    pub spec: NetworkPolicySpec,
-}
-
-/// `NetworkPolicySpec`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct NetworkPolicySpec {
-    /// Pods it isolates.
-    pub pod_selector: LabelSelector,
-    /// `Ingress`, `Egress`; absent: Ingress, and Egress when there are egress rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy_types: Option<Vec<String>>,
-    /// Ingress rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ingress: Option<Vec<serde_json::Value>>,
-    /// Egress rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub egress: Option<Vec<serde_json::Value>>,
 }

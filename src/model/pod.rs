@@ -414,6 +414,15 @@ pub struct PodStatus {
     /// Address of the pod.
     #[serde(rename = "podIP", skip_serializing_if = "String::is_empty")]
     pub pod_ip: String,
+    /// All addresses of the pod, kept where there is more than one.
+    #[serde(rename = "podIPs", skip_serializing_if = "Vec::is_empty", deserialize_with = "several")]
+    pub pod_ips: Vec<PodAddress>,
+    /// Address of its node.
+    #[serde(rename = "hostIP", skip_serializing_if = "String::is_empty")]
+    pub host_ip: String,
+    /// The condition `Ready`.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "ready")]
+    pub conditions: Vec<PodCondition>,
     /// Claims made from templates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_claim_statuses: Vec<ResourceClaimUse>,
@@ -426,6 +435,25 @@ pub struct PodStatus {
     /// States of ephemeral containers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ephemeral_container_statuses: Vec<ContainerStatus>,
+}
+
+/// One of several addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodAddress {
+    /// Address.
+    pub ip: String,
+}
+
+/// A condition of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodCondition {
+    /// Name of the condition.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
 }
 
 /// State of one container.
@@ -456,6 +484,19 @@ pub struct ContainerState {
 /// True for values that need no line in a snapshot.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Keeps a list of addresses only if it says more than the field for one.
+fn several<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<PodAddress>, D::Error> {
+    let all = Vec::<PodAddress>::deserialize(d)?;
+    Ok(if all.len() > 1 { all } else { Vec::new() })
+}
+
+/// Keeps the one condition that decides whether Services send traffic to the pod.
+fn ready<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<PodCondition>, D::Error> {
+    let mut all = Vec::<PodCondition>::deserialize(d)?;
+    all.retain(|c| c.kind == "Ready");
+    Ok(all)
 }
 
 /// Keeps only variables that refer to objects, with their place in the list.

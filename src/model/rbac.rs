@@ -64,7 +64,7 @@ impl PolicyRule {
 }
 
 /// A label selector, `meta/v1`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Every pair must be present.
@@ -76,7 +76,7 @@ pub struct LabelSelector {
 }
 
 /// One expression of a label selector.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Requirement {
     /// Label key.

@@ -1,11 +1,25 @@
-//! Network policy: whether any policy isolates a pod in one direction.
+//! Network policy: who may connect to whom, per protocol and port.
+//!
+//! The verdict on a connection is that of the source's egress side and of the destination's ingress side, each of which
+//! is decided by the tiers in order: administrators' policies, NetworkPolicies, the baseline, and allowed where none of
+//! them decides (`networking.k8s.io/v1` NetworkPolicySpec; network-policy-api, ClusterNetworkPolicy). Replies always pass.
 
-use crate::model::cluster::Cluster;
+pub mod address;
+pub mod classes;
+pub mod compile;
+mod decide;
+mod end;
+pub mod ports;
+
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
 
+pub use decide::{Effect, Engine, Event, Flow, Side};
+pub use end::End;
+
 /// Direction of traffic, seen from the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// To the pod.
     Ingress,
@@ -13,6 +27,30 @@ pub enum Direction {
     Egress,
 }
 
+impl Direction {
+    /// `ingress` or `egress`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        }
+    }
+}
+
+/// Where network plugins differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// An ipBlock matches pods by their address, as in the upstream end-to-end tests. Cilium does not (cilium #9209).
+    pub ipblock_matches_pods: bool,
+    /// The baseline is asked for a direction in which no NetworkPolicy isolates the pod, even if one does in the other.
+    pub baseline_per_direction: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { ipblock_matches_pods: true, baseline_per_direction: true }
+    }
+}
 /// The first policy, by name, that isolates the pod in a direction; `None` when none does. Pods in the network of
 /// their node are not isolated.
 ///

@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod answer;
 mod choke;
 pub mod name;
+pub mod net;
 pub mod proof_file;
 mod row;
 mod source;

@@ -150,3 +150,44 @@ fn service_account_admission_agrees_with_the_api_server() {
     assert_eq!((total, invalid), (942, 27));
     compare("automount", &differences, total);
 }
+
+/// 256 clusters with policies, every flow judged by an independent engine (`testdata/oracles/netpol/README.md`).
+#[test]
+fn network_policy_agrees_with_cyclonus() {
+    let file = std::fs::File::open(repo("testdata/oracles/netpol/cyclonus.tar.xz")).unwrap();
+    let mut archive = tar::Archive::new(xz2::read::XzDecoder::new(file));
+    let mut steps: std::collections::BTreeMap<String, [String; 2]> = std::collections::BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let slot = match path.rsplit_once('/') {
+            Some((step, "cluster.yaml")) => (step.to_owned(), 0),
+            Some((step, "expected.json")) => (step.to_owned(), 1),
+            _ => continue,
+        };
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+        steps.entry(slot.0).or_default()[slot.1] = text;
+    }
+    assert_eq!(steps.len(), 256);
+    let (mut total, mut differences) = (0, Vec::new());
+    for (step, [objects, expected]) in &steps {
+        let cluster = crate::support::cluster_from(objects);
+        let evaluator = Evaluator::new(Engine::Netpol, &cluster);
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        for f in expected["flows"].as_array().unwrap() {
+            let question = json!({"from": f["Src"], "to": f["Dst"], "protocol": f["Proto"], "port": f["Port"]});
+            let answer = evaluator.line(&question.to_string());
+            total += 1;
+            let same = answer["allowed"] == f["Allowed"]
+                && answer["ingress"] == f["Ingress"]
+                && answer["egress"] == f["Egress"]
+                && answer["reasons"].as_array().is_some_and(|r| !r.is_empty());
+            if !same {
+                differences.push(format!("{step} {f}\n  kpath: {answer}"));
+            }
+        }
+    }
+    assert_eq!(total, 111_036);
+    compare("netpol", &differences, total);
+}

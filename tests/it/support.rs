@@ -42,3 +42,9 @@ pub fn demo() -> Cluster {
         ["cluster", "shop", "platform", "rbac"].map(|f| repo(&format!("testdata/clusters/payment-api/{f}.yaml")));
     cluster_of(&files)
 }
+
+/// A complete cluster made of one text of manifests.
+pub fn cluster_from(objects: &str) -> Cluster {
+    snapshot_of(&[("cluster.yaml".into(), objects.to_owned())])
+        .into_cluster(&ClusterOptions { complete: true, version: None })
+}

@@ -1,0 +1,452 @@
+//! The verdict on one connection, side by side, with what decided it.
+
+use super::classes::{Classes, in_block};
+use super::compile::{Action, OrderedRule, Peer, Policies, Tiered};
+use super::end::{Directory, End, Party};
+use super::ports::Ports;
+use super::{Direction, Settings};
+use crate::model::Cluster;
+use crate::model::kind::Obj;
+
+/// Ports that one side lets through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Side {
+    /// For sure.
+    pub must: Ports,
+    /// For sure or perhaps.
+    pub may: Ports,
+}
+
+/// Ports that both sides let through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// The source's side.
+    pub egress: Side,
+    /// The destination's side.
+    pub ingress: Side,
+}
+
+impl Flow {
+    /// Ports that connect for sure.
+    pub fn must(&self) -> Ports {
+        self.egress.must.and(&self.ingress.must)
+    }
+
+    /// Ports that connect for sure or perhaps.
+    pub fn may(&self) -> Ports {
+        self.egress.may.and(&self.ingress.may)
+    }
+}
+
+/// What something did to ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Let them through.
+    Allowed,
+    /// Dropped them.
+    Denied,
+    /// Left them to the next tier.
+    Passed,
+    /// Cannot be told.
+    Unknown,
+}
+
+/// One thing that happened on one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Side.
+    pub direction: Direction,
+    /// Effect.
+    pub effect: Effect,
+    /// Ports it happened to.
+    pub ports: Ports,
+    /// Policy, if one did it.
+    pub policy: Option<Obj>,
+    /// Rule of the policy, by index; none for its being there.
+    pub rule: Option<usize>,
+    /// Short phrase.
+    pub why: &'static str,
+}
+
+/// How sure a peer matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    No,
+    Maybe,
+    Yes,
+}
+
+/// Policies that are about a class.
+#[derive(Debug, Default, Clone)]
+struct Profile {
+    /// NetworkPolicies that isolate it, by number and direction.
+    standard: [Vec<u32>; 2],
+    /// Administrators' policies in order, and whether it is sure.
+    tiered: Vec<(u32, bool)>,
+}
+
+/// The network policies of a cluster, ready for questions.
+#[derive(Debug)]
+pub struct Engine<'c> {
+    cluster: &'c Cluster,
+    settings: Settings,
+    policies: Policies,
+    classes: Classes,
+    profiles: Vec<Profile>,
+    directory: Directory,
+}
+
+/// State of one side while its tiers are gone through.
+struct State<'e> {
+    /// Ports that nothing has decided.
+    live: Ports,
+    allowed: Ports,
+    denied: Ports,
+    direction: Direction,
+    events: Option<&'e mut Vec<Event>>,
+}
+
+impl State<'_> {
+    fn record(&mut self, effect: Effect, ports: &Ports, policy: Option<(Obj, Option<usize>)>, why: &'static str) {
+        if let Some(events) = self.events.as_deref_mut()
+            && !ports.is_empty()
+        {
+            let (policy, rule) = policy.map_or((None, None), |(o, r)| (Some(o), r));
+            events.push(Event { direction: self.direction, effect, ports: ports.clone(), policy, rule, why });
+        }
+    }
+}
+
+impl<'c> Engine<'c> {
+    /// Prepares the policies of a cluster.
+    pub fn new(cluster: &'c Cluster, settings: Settings) -> Self {
+        let policies = Policies::new(cluster);
+        let classes = Classes::new(cluster, &policies, settings.ipblock_matches_pods);
+        let mut profiles = vec![Profile::default(); classes.list.len()];
+        for (p, n) in policies.standard.iter().zip(0u32..) {
+            let Some(spec) = cluster.objects.network_policies.get(p.object.index as usize) else { continue };
+            let Some(ns) = classes.namespace(&spec.metadata.namespace) else { continue };
+            for c in classes.of_namespace(ns) {
+                let Some((class, profile)) = classes.get(*c).zip(profiles.get_mut(*c as usize)) else { continue };
+                if spec.spec.pod_selector.matches(&class.labels) {
+                    for (list, _) in profile.standard.iter_mut().zip(&p.rules).filter(|(_, r)| r.is_some()) {
+                        list.push(n);
+                    }
+                }
+            }
+        }
+        for (t, n) in policies.tiered.iter().zip(0u32..) {
+            let Some((sure, maybe)) = t.subject.and_then(|s| classes.members.get(s as usize)) else { continue };
+            for (set, certain) in [(sure, true), (maybe, false)] {
+                for c in set {
+                    if let Some(p) = profiles.get_mut(c as usize) {
+                        p.tiered.push((n, certain));
+                    }
+                }
+            }
+        }
+        Engine { cluster, settings, policies, classes, profiles, directory: Directory::new(cluster) }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &'c Cluster {
+        self.cluster
+    }
+
+    /// Pods by class.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// Whose an address is.
+    pub fn end(&self, address: std::net::IpAddr) -> End {
+        self.directory.end(address)
+    }
+
+    /// Policies that isolate a class in a direction or are put before or after that by an administrator.
+    pub fn policies_of(&self, class: u32, direction: Direction) -> Vec<Obj> {
+        let Some(profile) = self.profiles.get(class as usize) else { return Vec::new() };
+        let standard = profile.standard.get(direction as usize).into_iter().flatten();
+        let standard = standard.filter_map(|n| self.policies.standard.get(*n as usize)).map(|p| p.object);
+        let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
+        let tiered = tiered.filter(|t| t.rules.get(direction as usize).is_some_and(|r| !r.is_empty()));
+        standard.chain(tiered.map(|t| t.object)).collect()
+    }
+
+    /// Whether nothing limits a class in a direction.
+    pub fn is_open(&self, class: u32, direction: Direction) -> bool {
+        self.policies_of(class, direction).is_empty()
+    }
+
+    /// The ports on which one end may connect to another.
+    pub fn flow(&self, from: End, to: End) -> Flow {
+        self.judge(from, to, None)
+    }
+
+    /// The same with what decided it.
+    pub fn explain(&self, from: End, to: End) -> (Flow, Vec<Event>) {
+        let mut events = Vec::new();
+        let flow = self.judge(from, to, Some(&mut events));
+        (flow, events)
+    }
+
+    fn judge(&self, from: End, to: End, mut events: Option<&mut Vec<Event>>) -> Flow {
+        let [from, to] = [from, to].map(|e| Party::new(self.cluster, &self.classes.of, e));
+        let egress = self.side(Direction::Egress, &from, &to, events.as_deref_mut());
+        let ingress = self.side(Direction::Ingress, &to, &from, events);
+        Flow { egress, ingress }
+    }
+
+    /// One side: `subject` is the pod whose policies count, `peer` the other end.
+    fn side(
+        &self,
+        direction: Direction,
+        subject: &Party<'_>,
+        peer: &Party<'_>,
+        events: Option<&mut Vec<Event>>,
+    ) -> Side {
+        let none = Ports::none;
+        let mut s = State { live: Ports::all(), allowed: none(), denied: none(), direction, events };
+        let settled = self.exempt(direction, subject, peer);
+        if let Some((effect, why)) = settled {
+            s.record(effect, &Ports::all(), None, why);
+            let open = if effect == Effect::Allowed { Ports::all() } else { none() };
+            return Side { must: open.clone(), may: open };
+        }
+        let Some(profile) = subject.class.and_then(|c| self.profiles.get(c as usize)) else {
+            return Side { must: none(), may: none() };
+        };
+        let destination = if direction == Direction::Ingress { subject } else { peer };
+        let named = self.named(destination);
+        let tier = |baseline: bool| {
+            let all =
+                profile.tiered.iter().filter_map(|(n, sure)| Some((self.policies.tiered.get(*n as usize)?, *sure)));
+            all.filter(move |(t, _)| t.baseline == baseline).collect::<Vec<_>>()
+        };
+        self.tier(&mut s, &tier(false), peer, &named);
+        let isolating = profile.standard.get(direction as usize).map_or(&[][..], Vec::as_slice);
+        self.standard(&mut s, isolating, peer, &named);
+        let decided = !self.settings.baseline_per_direction && profile.standard.iter().any(|l| !l.is_empty());
+        if !decided {
+            self.tier(&mut s, &tier(true), peer, &named);
+        }
+        let live = std::mem::take(&mut s.live);
+        s.record(Effect::Allowed, &live, None, "no policy decides it");
+        let may = s.allowed.or(&live);
+        Side { must: may.without(&s.denied), may }
+    }
+
+    /// What no policy changes.
+    fn exempt(&self, direction: Direction, subject: &Party<'_>, peer: &Party<'_>) -> Option<(Effect, &'static str)> {
+        if subject.finished {
+            return Some((Effect::Denied, "the pod has ended and has no address"));
+        }
+        if peer.finished {
+            return Some((Effect::Denied, "the other pod has ended and has no address"));
+        }
+        if subject.pod.is_some() && subject.pod == peer.pod {
+            return Some((Effect::Allowed, "a pod always reaches itself"));
+        }
+        if subject.host.is_some() {
+            return Some((Effect::Allowed, "policies do not limit the network of a node"));
+        }
+        if subject.class.is_none() {
+            return Some((Effect::Allowed, "it is outside of the cluster"));
+        }
+        if direction == Direction::Ingress
+            && let (Some(a), Some(b)) = (subject.runs_on, peer.host)
+            && a == b
+        {
+            return Some((Effect::Allowed, "a node always reaches its own pods"));
+        }
+        None
+    }
+
+    fn named(&self, destination: &Party<'_>) -> Vec<(String, super::ports::Protocol, u16)> {
+        match destination.class.and_then(|c| self.classes.get(c)) {
+            Some(class) => class.named.clone(),
+            None => {
+                let pod = destination.pod.and_then(|p| self.cluster.objects.pods.get(p as usize));
+                let ports = pod.into_iter().flat_map(super::classes::named_ports);
+                ports.map(|(n, p, port)| (n.to_owned(), p, port)).collect()
+            }
+        }
+    }
+
+    /// How sure a peer of a rule is the other end.
+    fn matches(&self, number: u32, other: &Party<'_>, direction: Direction) -> Match {
+        let Some(peer) = self.policies.peers.get_index(number as usize) else { return Match::No };
+        if *peer == Peer::Everyone {
+            return Match::Yes;
+        }
+        if let Some(class) = other.class {
+            return match self.classes.members.get(number as usize) {
+                Some((sure, _)) if sure.contains(class) => Match::Yes,
+                Some((_, maybe)) if maybe.contains(class) => Match::Maybe,
+                _ => Match::No,
+            };
+        }
+        match peer {
+            Peer::Everyone => Match::Yes,
+            Peer::Block(b) | Peer::Networks(b) if other.internet => {
+                if b.has_public() {
+                    Match::Yes
+                } else {
+                    Match::No
+                }
+            }
+            Peer::Block(b) | Peer::Networks(b) => match in_block(b, &other.addresses) {
+                Some(true) => Match::Yes,
+                Some(false) => Match::No,
+                None => Match::Maybe,
+            },
+            // Whether a pod in the network of its node counts by its labels differs between plugins: it does on OpenShift.
+            // What a node sends to pods of another node is nobody's by label, and still comes through on most.
+            Peer::Pods(..) if other.host.is_some() => match direction {
+                Direction::Ingress => Match::Maybe,
+                Direction::Egress if self.host_labels(peer, other) => Match::Maybe,
+                Direction::Egress => Match::No,
+            },
+            Peer::Nodes(s) if other.host.is_some() => {
+                match other.host_number.and_then(|n| self.cluster.objects.nodes.get(n as usize)) {
+                    Some(n) if s.matches(&n.metadata.labels) => Match::Yes,
+                    Some(_) => Match::No,
+                    None => Match::Maybe,
+                }
+            }
+            Peer::Pods(..) | Peer::Nodes(_) => Match::No,
+            Peer::DomainNames if other.host.is_none() => Match::Maybe,
+            Peer::DomainNames => Match::No,
+        }
+    }
+
+    /// Whether the labels of a pod in the network of its node would match.
+    fn host_labels(&self, peer: &Peer, other: &Party<'_>) -> bool {
+        let pod = other.pod.and_then(|p| self.cluster.objects.pods.get(p as usize));
+        pod.is_some_and(|p| match peer {
+            Peer::Pods(namespaces, s) => {
+                s.matches(&p.metadata.labels)
+                    && match namespaces {
+                        super::compile::Namespaces::One(n) => *n == p.metadata.namespace,
+                        super::compile::Namespaces::Labelled(s) => {
+                            let ns = self.classes.namespace(&p.metadata.namespace);
+                            ns.and_then(|n| self.classes.namespaces.get(n as usize))
+                                .is_none_or(|n| s.matches(&n.labels))
+                        }
+                    }
+            }
+            _ => false,
+        })
+    }
+
+    /// NetworkPolicies: what any rule of any policy allows is allowed, the rest is not.
+    fn standard(
+        &self,
+        s: &mut State<'_>,
+        isolating: &[u32],
+        peer: &Party<'_>,
+        named: &[(String, super::ports::Protocol, u16)],
+    ) {
+        if isolating.is_empty() || s.live.is_empty() {
+            return;
+        }
+        let live = std::mem::take(&mut s.live);
+        let (mut sure, mut maybe) = (Ports::none(), Ports::none());
+        let policies = || isolating.iter().filter_map(|n| self.policies.standard.get(*n as usize));
+        for p in policies() {
+            let rules = p.rules.get(s.direction as usize).and_then(Option::as_ref);
+            for (n, r) in rules.into_iter().flatten().enumerate() {
+                let hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
+                let ports = r.ports.at(named).and(&live);
+                let at = Some((p.object, Some(n)));
+                match hit {
+                    Match::Yes => {
+                        s.record(Effect::Allowed, &ports, at, "the rule allows it");
+                        sure = sure.or(&ports);
+                    }
+                    Match::Maybe => {
+                        s.record(Effect::Unknown, &ports, at, "whether the rule means the other end is not known");
+                        maybe = maybe.or(&ports);
+                    }
+                    Match::No => {}
+                }
+            }
+        }
+        // What other nodes send is exempt on some plugins and not on others.
+        if s.direction == Direction::Ingress && peer.host.is_some() {
+            let rest = live.without(&sure);
+            s.record(Effect::Unknown, &rest, None, "plugins differ on traffic from another node");
+            maybe = live.clone();
+        }
+        let maybe = maybe.without(&sure);
+        let rest = live.without(&sure).without(&maybe);
+        for p in policies() {
+            s.record(Effect::Denied, &rest, Some((p.object, None)), "it selects the pod, and no rule allows it");
+        }
+        s.allowed = s.allowed.or(&sure).or(&maybe);
+        s.denied = s.denied.or(&rest).or(&maybe);
+    }
+
+    /// Administrators' policies of one tier: the first rule that matches decides.
+    fn tier(
+        &self,
+        s: &mut State<'_>,
+        policies: &[(&Tiered, bool)],
+        peer: &Party<'_>,
+        named: &[(String, super::ports::Protocol, u16)],
+    ) {
+        let mut passed = Ports::none();
+        for group in policies.chunk_by(|a, b| a.0.priority == b.0.priority) {
+            let before = s.live.clone();
+            let mut left = before.clone();
+            for (t, sure) in group {
+                // Which of several policies of one priority goes first is not defined: each is asked.
+                s.live = before.clone();
+                let rules = t.rules.get(s.direction as usize).map_or(&[][..], Vec::as_slice);
+                for (n, r) in rules.iter().enumerate() {
+                    passed = passed.or(&self.ordered(s, t, n, r, *sure, peer, named));
+                }
+                left = left.and(&s.live);
+            }
+            s.live = left;
+        }
+        s.live = s.live.or(&passed);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one rule, one side")]
+    fn ordered(
+        &self,
+        s: &mut State<'_>,
+        t: &Tiered,
+        n: usize,
+        r: &OrderedRule,
+        sure: bool,
+        peer: &Party<'_>,
+        named: &[(String, super::ports::Protocol, u16)],
+    ) -> Ports {
+        let mut hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
+        if !sure {
+            hit = hit.min(Match::Maybe);
+        }
+        let ports = r.ports.at(named).and(&s.live);
+        if hit == Match::No || ports.is_empty() {
+            return Ports::none();
+        }
+        let (effect, why) = match (hit, r.action) {
+            (Match::Maybe, _) => (Effect::Unknown, "whether the rule means the other end is not known"),
+            (_, Action::Allow) => (Effect::Allowed, "the rule allows it"),
+            (_, Action::Deny) => (Effect::Denied, "the rule denies it"),
+            (_, Action::Pass) => (Effect::Passed, "the rule leaves it to the next tier"),
+        };
+        s.record(effect, &ports, Some((t.object, Some(n))), why);
+        if hit == Match::Yes {
+            s.live = s.live.without(&ports);
+        }
+        match r.action {
+            Action::Allow => s.allowed = s.allowed.or(&ports),
+            Action::Deny => s.denied = s.denied.or(&ports),
+            Action::Pass => return ports,
+        }
+        Ports::none()
+    }
+}
