@@ -32,7 +32,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// Whether a selector matches; `None` when that depends on labels that were not read.
-    fn matches(&self, selector: &LabelSelector) -> Option<bool> {
+    pub fn matches(&self, selector: &LabelSelector) -> Option<bool> {
         let keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|r| &r.key));
         (self.known || keys.into_iter().all(|k| k == NAME_LABEL)).then(|| selector.matches(&self.labels))
     }
@@ -197,7 +197,6 @@ fn namespaces(cluster: &Cluster) -> Vec<Namespace> {
     for n in &cluster.objects.namespaces {
         if let Some(x) = all.get_mut(n.metadata.name.as_str()) {
             x.labels = n.metadata.labels.clone();
-            x.known = true;
         }
     }
     all.into_values()

@@ -331,7 +331,7 @@ impl<'c> Engine<'c> {
                         super::compile::Namespaces::Labelled(s) => {
                             let ns = self.classes.namespace(&p.metadata.namespace);
                             ns.and_then(|n| self.classes.namespaces.get(n as usize))
-                                .is_none_or(|n| s.matches(&n.labels))
+                                .is_none_or(|n| n.matches(s) != Some(false))
                         }
                     }
             }

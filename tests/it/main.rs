@@ -10,6 +10,8 @@ mod fixes;
 mod fixtures;
 mod input;
 mod negatives;
+mod netpol;
+mod netpol_naive;
 mod oracles;
 mod pictures;
 mod presets;
