@@ -158,11 +158,26 @@ pub struct Can {
     output: Output,
 }
 
+/// Answers that `--expect` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Expect {
+pub enum Expect {
+    /// The answer is yes
     Yes,
+    /// The answer is no
     No,
+    /// The answer is unknown
     Unknown,
+}
+
+impl Expect {
+    /// The verdict that is expected.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Expect::Yes => Verdict::Yes,
+            Expect::No => Verdict::No,
+            Expect::Unknown => Verdict::Unknown,
+        }
+    }
 }
 
 impl Can {
@@ -205,12 +220,7 @@ impl Can {
     }
 
     fn judge(&self, a: &Answer, cluster: &Cluster) -> Result<(), Failure> {
-        let got = match a.answer {
-            Verdict::Yes => Expect::Yes,
-            Verdict::No => Expect::No,
-            Verdict::Unknown => Expect::Unknown,
-        };
-        if self.expect.is_some_and(|e| e != got) {
+        if self.expect.is_some_and(|e| e.verdict() != a.answer) {
             return Err(Failure::code(10));
         }
         strict(&self.output, cluster)

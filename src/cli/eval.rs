@@ -12,7 +12,7 @@ use crate::authz::{Attributes, Authorizer, User, escalation};
 use crate::model::network::IntOrString;
 use crate::model::pod::Pod;
 use crate::model::{Cluster, Kind};
-use crate::netpol;
+use crate::netpol::network::Network;
 use crate::netpol::ports::{Ports, Protocol};
 use crate::report::answer::Verdict;
 use crate::report::net;
@@ -61,7 +61,7 @@ pub struct Evaluator<'c> {
     cluster: &'c Cluster,
     rbac: Authorizer<'c>,
     node: NodeAuthorizer,
-    network: Option<netpol::Engine<'c>>,
+    network: Option<Network<'c>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -85,7 +85,7 @@ struct Query<'a> {
 impl<'c> Evaluator<'c> {
     /// Prepares an engine.
     pub fn new(engine: Engine, cluster: &'c Cluster) -> Self {
-        let network = (engine == Engine::Netpol).then(|| netpol::Engine::new(cluster, netpol::Settings::default()));
+        let network = (engine == Engine::Netpol).then(|| Network::enforced(cluster));
         Evaluator { engine, cluster, rbac: Authorizer::new(cluster), node: NodeAuthorizer::new(cluster), network }
     }
 
@@ -213,7 +213,8 @@ impl<'c> Evaluator<'c> {
             port: Option<IntOrString>,
         }
         let c: Case = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        let engine = self.network.as_ref().ok_or("the network engine is not ready")?;
+        let network = self.network.as_ref().ok_or("the network engine is not ready")?;
+        let engine = &network.engine;
         let end = |field: &str, name: &str| {
             net::end(engine, name).ok_or_else(|| format!("{field}: no pod {name:?}, and no address"))
         };
@@ -225,8 +226,7 @@ impl<'c> Evaluator<'c> {
             Some(IntOrString::Int(n)) => net::port(engine, to, protocol, &n.to_string())?,
             Some(IntOrString::Str(s)) => net::port(engine, to, protocol, s)?,
         };
-        let (flow, events) = engine.explain(from, to);
-        let reach = net::reach(self.cluster, &flow, &events, &ports);
+        let reach = net::reach(self.cluster, &network.judge(from, to, &ports), &ports);
         let word = |v: Verdict| match v {
             Verdict::Yes => Value::Bool(true),
             Verdict::No => Value::Bool(false),

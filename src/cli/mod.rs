@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod eval;
+pub mod net;
 pub mod source;
 pub mod verify;
 
@@ -48,6 +49,8 @@ pub enum Command {
         after_help = "Examples:\n  kpath can pod/prod/web reach secret/prod/db --snapshot prod.kpath --proof web-db.json\n  kpath verify web-db.json --snapshot prod.kpath"
     )]
     Verify(verify::Verify),
+    /// Connections between pods, and what the internet reaches
+    Net(net::Net),
     /// Saved questions
     Query(commands::Query),
     /// Collect only, into a file that every command reads
@@ -206,6 +209,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Analyze(c) => c.run(),
         Command::Can(c) => c.run(),
         Command::Verify(c) => c.run(),
+        Command::Net(c) => c.run(),
         Command::Query(c) => c.run(),
         Command::Snapshot(c) => c.run(),
         Command::Explain(c) => c.run(),

@@ -105,6 +105,7 @@ impl Cluster {
             Kind::PersistentVolumeClaim => search!(&o.persistent_volume_claims),
             Kind::RuntimeClass => search!(&o.runtime_classes),
             Kind::IngressClass => search!(&o.ingress_classes),
+            Kind::Gateway => search!(&o.gateways),
             Kind::ValidatingAdmissionPolicy => search!(&o.validating_policies),
             Kind::MutatingAdmissionPolicy => search!(&o.mutating_policies),
             kind if WORKLOADS.contains(&kind) => search!(o.workloads(kind)),

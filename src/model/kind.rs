@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::admission::{AdmissionPolicy, AdmissionPolicyBinding, WebhookConfiguration};
+use super::gateway::{Gateway, GatewayClass, ReferenceGrant, Route};
 use super::meta::{Meta, keep_annotation};
 use super::network::*;
 use super::objects::*;
@@ -154,14 +155,15 @@ kinds! {
     EndpointSlice "discovery.k8s.io" "v1" "endpointslices" true Refines false endpoint_slices EndpointSlice;
     Ingress "networking.k8s.io" "v1" "ingresses" true Adds false ingresses Ingress;
     IngressClass "networking.k8s.io" "v1" "ingressclasses" false Refines false ingress_classes IngressClass;
-    GatewayClass "gateway.networking.k8s.io" "v1" "gatewayclasses" false Refines true gateway_classes MetaOnly;
-    Gateway "gateway.networking.k8s.io" "v1" "gateways" true Adds true gateways MetaOnly;
-    HTTPRoute "gateway.networking.k8s.io" "v1" "httproutes" true Adds true http_routes MetaOnly;
-    GRPCRoute "gateway.networking.k8s.io" "v1" "grpcroutes" true Adds true grpc_routes MetaOnly;
-    TLSRoute "gateway.networking.k8s.io" "v1" "tlsroutes" true Adds true tls_routes MetaOnly;
-    TCPRoute "gateway.networking.k8s.io" "v1alpha2" "tcproutes" true Adds true tcp_routes MetaOnly;
-    UDPRoute "gateway.networking.k8s.io" "v1alpha2" "udproutes" true Adds true udp_routes MetaOnly;
-    ReferenceGrant "gateway.networking.k8s.io" "v1beta1" "referencegrants" true Adds true reference_grants MetaOnly;
+    GatewayClass "gateway.networking.k8s.io" "v1" "gatewayclasses" false Refines true gateway_classes GatewayClass;
+    Gateway "gateway.networking.k8s.io" "v1" "gateways" true Adds true gateways Gateway;
+    ListenerSet "gateway.networking.k8s.io" "v1" "listenersets" true Adds true listener_sets Gateway;
+    HTTPRoute "gateway.networking.k8s.io" "v1" "httproutes" true Adds true http_routes Route;
+    GRPCRoute "gateway.networking.k8s.io" "v1" "grpcroutes" true Adds true grpc_routes Route;
+    TLSRoute "gateway.networking.k8s.io" "v1" "tlsroutes" true Adds true tls_routes Route;
+    TCPRoute "gateway.networking.k8s.io" "v1alpha2" "tcproutes" true Adds true tcp_routes Route;
+    UDPRoute "gateway.networking.k8s.io" "v1alpha2" "udproutes" true Adds true udp_routes Route;
+    ReferenceGrant "gateway.networking.k8s.io" "v1beta1" "referencegrants" true Adds true reference_grants ReferenceGrant;
     NetworkPolicy "networking.k8s.io" "v1" "networkpolicies" true Blocks false network_policies NetworkPolicy;
     AdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" false Blocks true admin_network_policies AdminPolicy;
     BaselineAdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" false Blocks true baseline_admin_network_policies AdminPolicy;
@@ -273,6 +275,10 @@ stored!(
     EndpointSlice,
     Ingress,
     IngressClass,
+    GatewayClass,
+    Gateway,
+    Route,
+    ReferenceGrant,
     NetworkPolicy,
     AdminPolicy,
     PersistentVolume,

@@ -68,7 +68,7 @@ impl Meta {
 ///
 /// Everything else is dropped in the collector, because annotations hold whole manifests and credentials.
 pub fn keep_annotation(key: &str) -> bool {
-    const EXACT: [&str; 12] = [
+    const EXACT: [&str; 20] = [
         "kubernetes.io/service-account.name",
         "kubernetes.io/service-account.uid",
         "kubernetes.io/enforce-mountable-secrets",
@@ -78,14 +78,23 @@ pub fn keep_annotation(key: &str) -> bool {
         "seccomp.security.alpha.kubernetes.io/pod",
         "networking.gke.io/load-balancer-type",
         "cloud.google.com/load-balancer-type",
+        "ingressclass.kubernetes.io/is-default-class",
+        "alb.ingress.kubernetes.io/inbound-cidrs",
+        "alb.ingress.kubernetes.io/target-type",
+        "kubernetes.io/ingress.allow-http",
+        "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type",
+        "service.kubernetes.io/qcloud-loadbalancer-internal-subnetid",
+        "kubernetes.io/ingress.regional-static-ip-name",
+        "nginx.ingress.kubernetes.io/whitelist-source-range",
         "eks.amazonaws.com/role-arn",
         "iam.gke.io/gcp-service-account",
         "azure.workload.identity/client-id",
     ];
-    const PREFIX: [&str; 5] = [
+    const PREFIX: [&str; 6] = [
         "container.apparmor.security.beta.kubernetes.io/",
         "container.seccomp.security.alpha.kubernetes.io/",
         "service.beta.kubernetes.io/",
+        "service.kubernetes.io/ibm-load-balancer",
         "alb.ingress.kubernetes.io/scheme",
         "pod-security.kubernetes.io/",
     ];

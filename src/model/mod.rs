@@ -4,6 +4,7 @@ pub mod admission;
 pub mod cluster;
 pub mod decode;
 pub mod facts;
+pub mod gateway;
 pub mod kind;
 pub mod meta;
 pub mod network;

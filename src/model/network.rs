@@ -43,6 +43,15 @@ pub struct ServiceSpec {
     /// Implementation chosen for the load balancer.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub load_balancer_class: String,
+    /// `false`: a load balancer without ports on the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocate_load_balancer_node_ports: Option<bool>,
+    /// Pods that are not ready get traffic too.
+    #[serde(skip_serializing_if = "is_default")]
+    pub publish_not_ready_addresses: bool,
+    /// Address inside of the cluster; `None` for a headless Service.
+    #[serde(rename = "clusterIP", skip_serializing_if = "String::is_empty")]
+    pub cluster_ip: String,
     /// Target of an ExternalName Service.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub external_name: String,
@@ -117,6 +126,24 @@ pub struct EndpointSlice {
     /// Endpoints.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
+    /// Ports of every endpoint; none is every port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<EndpointPort>,
+}
+
+/// A port of an EndpointSlice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointPort {
+    /// Name of the Service port.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Port at the endpoint; none is every port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// Protocol; empty is TCP.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub protocol: String,
 }
 
 /// One endpoint.
@@ -221,6 +248,9 @@ pub struct IngressPath {
     /// Path.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// `Exact`, `Prefix` or `ImplementationSpecific`.
+    #[serde(rename = "pathType", skip_serializing_if = "String::is_empty")]
+    pub path_type: String,
     /// Backend.
     pub backend: IngressBackend,
 }
@@ -239,6 +269,21 @@ pub struct IngressBackend {
 #[serde(default)]
 pub struct ServiceBackend {
     /// Service name.
+    pub name: String,
+    /// Port of the Service.
+    #[serde(skip_serializing_if = "is_default")]
+    pub port: ServiceBackendPort,
+}
+
+/// A Service port, by number or name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceBackendPort {
+    /// Number; 0 for none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub number: i32,
+    /// Name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 

@@ -69,3 +69,88 @@ pub fn short_kind(kind: &str) -> &str {
         other => other,
     }
 }
+
+/// What a plugin does with NetworkPolicies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    /// Enforces them.
+    Enforce,
+    /// Ignores them.
+    Ignore,
+    /// Depends on settings that no API shows.
+    Depends(&'static str),
+    /// Enforces from the version of its image on that is dated like this.
+    Since(&'static str),
+}
+
+/// Network plugins by a part of an image of their DaemonSet. The first that matches counts.
+const PLUGINS: [(&str, &str, Does); 18] = [
+    ("calico/node", "Calico", Does::Enforce),
+    ("cilium/cilium", "Cilium", Does::Enforce),
+    ("antrea/antrea-agent", "Antrea", Does::Enforce),
+    ("antrea/antrea-ubuntu", "Antrea", Does::Enforce),
+    ("ovn-kubernetes", "OVN-Kubernetes", Does::Enforce),
+    ("kubeovn/kube-ovn", "Kube-OVN", Does::Enforce),
+    ("weaveworks/weave-npc", "Weave Net", Does::Enforce),
+    ("cloudnativelabs/kube-router", "kube-router", Does::Enforce),
+    ("azure-npm", "Azure NPM", Does::Enforce),
+    ("kube-network-policies", "kube-network-policies", Does::Enforce),
+    ("romana/agent", "Romana", Does::Enforce),
+    (
+        "aws-network-policy-agent",
+        "Amazon VPC CNI",
+        Does::Depends("the node agent of the Amazon VPC CNI enforces only if it is switched on"),
+    ),
+    ("amazon-k8s-cni", "Amazon VPC CNI", Does::Ignore),
+    // Dated image tags: v20241007-36f62932.
+    ("kindnetd", "kindnet", Does::Since("20240813")),
+    ("gke.gcr.io/netd", "GKE netd", Does::Depends("GKE enforces only with Dataplane V2 or with Calico")),
+    ("flannel", "flannel", Does::Ignore),
+    ("azure-cns", "Azure CNI", Does::Ignore),
+    ("openshift-sdn", "OpenShift SDN", Does::Enforce),
+];
+
+/// The network plugin that an image belongs to, and what it does with policies.
+pub fn network_plugin(image: &str) -> Option<(&'static str, Does)> {
+    let (_, name, does) = PLUGINS.iter().find(|(part, _, _)| image.contains(part))?;
+    let does = match does {
+        Does::Since(date) => {
+            let tag = image.rsplit_once(":v").map_or("", |(_, t)| t);
+            let built: String = tag.chars().take_while(char::is_ascii_digit).collect();
+            if built.len() == 8 && built.as_str() < *date { Does::Ignore } else { Does::Enforce }
+        }
+        other => *other,
+    };
+    Some((*name, does))
+}
+
+/// Ingress and Gateway controllers: what their class says, and a part of the image of their pods.
+const CONTROLLERS: [(&str, &str); 12] = [
+    ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
+    ("nginx.org/ingress-controller", "nginx-ingress"),
+    ("traefik.io/ingress-controller", "traefik"),
+    ("traefik.io/gateway-controller", "traefik"),
+    ("haproxy-ingress.github.io/controller", "haproxy-ingress"),
+    ("haproxy.org/ingress-controller", "kubernetes-ingress"),
+    ("ingress-controllers.konghq.com/kong", "kong"),
+    ("konghq.com/kic-gateway-controller", "kong"),
+    ("projectcontour.io/", "envoyproxy/envoy"),
+    ("gateway.envoyproxy.io/gatewayclass-controller", "envoyproxy/envoy"),
+    ("istio.io/", "istio/proxyv2"),
+    ("cilium.io/ingress-controller", "cilium/cilium-envoy"),
+];
+
+/// The part of the image that the pods of a controller have; `None` for one that is not known.
+pub fn controller_image(controller: &str) -> Option<&'static str> {
+    CONTROLLERS.iter().find(|(c, _)| controller.starts_with(c)).map(|(_, image)| *image)
+}
+
+/// The part of an image that tells a controller, if it is one.
+pub fn controller_part(image: &str) -> Option<&'static str> {
+    CONTROLLERS.iter().map(|(_, part)| *part).find(|part| image.contains(part))
+}
+
+/// Whether an image is one of a network plugin or a controller: rules look into its name.
+pub fn known_image(image: &str) -> bool {
+    network_plugin(image).is_some() || controller_part(image).is_some()
+}

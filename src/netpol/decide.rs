@@ -173,6 +173,17 @@ impl<'c> Engine<'c> {
         standard.chain(tiered.map(|t| t.object)).collect()
     }
 
+    /// Number of rules of a policy for a direction.
+    pub fn rules_of(&self, policy: Obj, direction: Direction) -> usize {
+        let d = direction as usize;
+        let standard = self.policies.standard.iter().find(|p| p.object == policy);
+        let tiered = || self.policies.tiered.iter().find(|t| t.object == policy);
+        match standard {
+            Some(p) => p.rules.get(d).and_then(Option::as_ref).map_or(0, Vec::len),
+            None => tiered().and_then(|t| t.rules.get(d)).map_or(0, Vec::len),
+        }
+    }
+
     /// Whether nothing limits a class in a direction.
     pub fn is_open(&self, class: u32, direction: Direction) -> bool {
         self.policies_of(class, direction).is_empty()
@@ -375,7 +386,10 @@ impl<'c> Engine<'c> {
         // What other nodes send is exempt on some plugins and not on others.
         if s.direction == Direction::Ingress && peer.host.is_some() {
             let rest = live.without(&sure);
-            s.record(Effect::Unknown, &rest, None, "plugins differ on traffic from another node");
+            for p in policies() {
+                let at = Some((p.object, None));
+                s.record(Effect::Unknown, &rest, at, "plugins differ on traffic from another node");
+            }
             maybe = live.clone();
         }
         let maybe = maybe.without(&sure);

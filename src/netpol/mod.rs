@@ -9,7 +9,11 @@ pub mod classes;
 pub mod compile;
 mod decide;
 mod end;
+pub mod enforce;
+pub mod exposure;
+pub mod network;
 pub mod ports;
+pub mod targets;
 
 use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};

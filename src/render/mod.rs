@@ -4,6 +4,7 @@ pub mod dot;
 pub mod json;
 #[cfg(feature = "pictures")]
 pub mod layout;
+pub mod net;
 pub mod picture;
 #[cfg(feature = "pictures")]
 pub mod svg;

@@ -3,6 +3,8 @@
 pub mod analyze;
 pub mod answer;
 mod choke;
+pub mod connections;
+pub mod lint;
 pub mod name;
 pub mod net;
 pub mod proof_file;

@@ -18,6 +18,7 @@ pub mod technique;
 use crate::authz::Authorizer;
 use crate::graph::{FactId, Graph, Interner};
 use crate::model::Cluster;
+use crate::netpol::network::Network;
 use ctx::Ctx;
 use fact::{Fact, Subject};
 
@@ -50,6 +51,27 @@ impl Attack {
     }
 }
 
+/// The facts that selectors of pods and nodes stand for, without any rule: enough for questions that need no path.
+pub fn vocabulary(cluster: &Cluster) -> Attack {
+    let mut facts = Interner::default();
+    facts.id(&Fact::Internet);
+    for i in 0..cluster.objects.pods.len() as u32 {
+        facts.id(&Fact::Pod(i));
+    }
+    for i in 0..cluster.objects.nodes.len() as u32 {
+        facts.id(&Fact::Node(i));
+    }
+    let count = facts.values().len();
+    Attack {
+        graph: crate::graph::Builder::default().finish(count),
+        facts,
+        subjects: Interner::default(),
+        namespaces: Vec::new(),
+        audiences: Interner::default(),
+        grants: Vec::new(),
+    }
+}
+
 /// Builds the attack graph.
 pub fn build(cluster: &Cluster) -> Attack {
     let possible = binding::hypothetical(cluster, &Authorizer::new(cluster));
@@ -64,7 +86,8 @@ pub fn build(cluster: &Cluster) -> Attack {
     scopes::emit(&mut ctx);
     container::emit(&mut ctx);
     node::emit(&mut ctx);
-    entry::emit(&mut ctx);
+    let network = Network::new(cluster);
+    entry::emit(&mut ctx, &network);
     attract::emit(&mut ctx);
     // Every object that a question may name has a fact, whether or not a rule mentions it.
     for i in 0..cluster.objects.pods.len() as u32 {

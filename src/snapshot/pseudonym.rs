@@ -3,7 +3,7 @@
 //!
 //! Kept are names that Kubernetes itself gives (`system:…`, `default`, objects of `kube-system` and what their labels
 //! say, keys of labels under `kubernetes.io`), API groups of Kubernetes, resources, verbs, paths, addresses, and the
-//! names of drivers and controllers. Replaced are names and namespaces of objects, users, groups, hosts, images, labels,
+//! names of drivers and controllers, images of well-known network plugins and controllers included. Replaced are names and namespaces of objects, users, groups, hosts, images, labels,
 //! ports and the names of other API groups.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
-use crate::model::platform::platform_word;
+use crate::model::platform::{known_image, platform_word};
 use crate::model::{Gap, Kind, Objects};
 
 /// Fields whose text is a name.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     // A port by name; a number is no text.
     "port",
     "name",
@@ -32,8 +32,10 @@ const NAMES: [&str; 21] = [
     "volumeName",
     "policyName",
     "resourceClaimName",
-    "host",
-    "hostname",
+    "gatewayClassName",
+    "sectionName",
+    "namedPort",
+    "destinationNamedPort",
     "externalName",
     "targetPort",
     "providerID",
@@ -158,6 +160,17 @@ fn kept(objects: &Objects) -> BTreeSet<String> {
             }
         }
     }
+    // Images of well-known plugins and controllers stay, so their words do everywhere.
+    let pods = objects.pods.iter().map(|p| &p.spec);
+    let templates = crate::model::cluster::WORKLOADS
+        .iter()
+        .flat_map(|k| objects.workloads(*k))
+        .filter_map(|w| w.spec.pod_template());
+    for c in pods.chain(templates.map(|t| &t.spec)).flat_map(|s| s.containers.iter().chain(&s.init_containers)) {
+        if known_image(&c.image) {
+            keep.extend(c.image.split(['/', ':', '@']).map(str::to_owned));
+        }
+    }
     keep
 }
 
@@ -239,12 +252,16 @@ fn object(value: &mut Value, rename: &mut Rename<'_>) {
                     // The operating system and kernel parameters are words of Kubernetes.
                     "os" | "sysctls" => {}
                     // Marked, so that a registry's domain is not taken for the domain of a label.
-                    "image" => text(v, &mut |i| rename(&format!("image {i}"))),
+                    "image" => {
+                        text(v, &mut |i| if known_image(i) { i.to_owned() } else { rename(&format!("image {i}")) });
+                    }
                     "address" => text(v, &mut |a| host(a, rename)),
                     "addresses" if v.as_array().is_some_and(|l| l.iter().all(Value::is_string)) => {
                         each(v, &mut |a| host(a, rename));
                     }
                     "annotations" => annotations(v, rename),
+                    "host" | "hostname" => text(v, &mut |h| domain(h, rename)),
+                    "hostnames" | "domainNames" => each(v, &mut |h| domain(h, rename)),
                     "audience" => text(v, &mut |a| if a.contains("kubernetes") { a.to_owned() } else { rename(a) }),
                     "key" | "value" if selects => text(v, rename),
                     "values" if selects => each(v, rename),
@@ -324,6 +341,14 @@ fn annotations(value: &mut Value, rename: &mut Rename<'_>) {
 /// A host by name; an address stays, because whether it is public counts.
 fn host(address: &str, rename: &mut Rename<'_>) -> String {
     if address.parse::<std::net::IpAddr>().is_ok() { address.to_owned() } else { rename(address) }
+}
+
+/// A name in the DNS, part by part: what is below what stays so.
+fn domain(name: &str, rename: &mut Rename<'_>) -> String {
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return name.to_owned();
+    }
+    name.split('.').map(&mut *rename).collect::<Vec<_>>().join(".")
 }
 
 /// An API group: those with a dot that are not Kubernetes' are somebody's own.

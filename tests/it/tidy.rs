@@ -28,13 +28,14 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("rules", &["model", "authz", "netpol", "admission", "graph"]),
     ("search", &["graph"]),
     ("query", &["model", "graph", "rules", "snapshot"]),
-    ("report", &["model", "authz", "graph", "rules", "search", "query", "verify"]),
+    ("report", &["model", "authz", "netpol", "graph", "rules", "search", "query", "verify"]),
     ("render", &["model", "graph", "rules", "report"]),
     (
         "cli",
         &[
             "model",
             "authz",
+            "netpol",
             "admission",
             "snapshot",
             "collect",

@@ -1,0 +1,257 @@
+//! What the internet reaches: hop by hop from a published address to a pod, each hop with its policy check.
+
+pub mod backends;
+mod front;
+mod gateway;
+mod ingress;
+mod pods;
+mod service;
+
+use super::address::is_public;
+use super::decide::Effect;
+use super::end::End;
+use super::network::{Allowed, Network};
+use super::ports::Ports;
+use crate::model::Cluster;
+use crate::model::kind::Obj;
+use backends::Backends;
+use front::Fronts;
+
+/// How traffic comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// A Service of type LoadBalancer.
+    LoadBalancer,
+    /// A port on every node.
+    NodePort,
+    /// An external address of a Service.
+    ExternalIp,
+    /// A port of the node that a container asks for.
+    HostPort,
+    /// A pod in the network of its node.
+    HostNetwork,
+    /// An Ingress.
+    Ingress,
+    /// A route of the Gateway API.
+    Gateway,
+}
+
+/// How public something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Publicity {
+    /// Not reachable from the internet; the reason is with it.
+    Internal,
+    /// Perhaps: what is missing is named.
+    Possible,
+    /// Proven.
+    Public,
+}
+
+impl Publicity {
+    /// `proven public`, `possible` or `internal`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Publicity::Internal => "internal",
+            Publicity::Possible => "possible",
+            Publicity::Public => "proven public",
+        }
+    }
+}
+
+/// One thing on the way, with the field that shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Object.
+    pub object: Obj,
+    /// JSON pointer into it.
+    pub pointer: String,
+    /// Value there.
+    pub value: String,
+    /// Short phrase.
+    pub why: &'static str,
+}
+
+/// A way from an entry to a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// Kind of way.
+    pub way: Way,
+    /// Object that publishes it.
+    pub entry: Obj,
+    /// Service in front of the pod, by number.
+    pub service: Option<u32>,
+    /// Host and path, or address and port.
+    pub at: String,
+    /// Pod, by number.
+    pub pod: u32,
+    /// Ports at the pod.
+    pub ports: Ports,
+    /// Verdict.
+    pub publicity: Publicity,
+    /// Ids of unknowns, for a possible one.
+    pub unknowns: Vec<String>,
+    /// Why it is internal, or what is missing.
+    pub reason: String,
+    /// Hops, outermost first.
+    pub hops: Vec<Hop>,
+}
+
+/// What is known so far about a way.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    publicity: Publicity,
+    unknowns: Vec<String>,
+    reason: String,
+    hops: Vec<Hop>,
+}
+
+impl Found {
+    fn public() -> Self {
+        Found { publicity: Publicity::Public, unknowns: Vec::new(), reason: String::new(), hops: Vec::new() }
+    }
+
+    fn internal(reason: impl Into<String>) -> Self {
+        Found { publicity: Publicity::Internal, reason: reason.into(), ..Found::public() }
+    }
+
+    fn possible(mut self, id: String, reason: impl Into<String>) -> Self {
+        if self.publicity == Publicity::Public {
+            (self.publicity, self.reason) = (Publicity::Possible, reason.into());
+        }
+        if self.publicity == Publicity::Possible {
+            self.unknowns.push(id);
+        }
+        self
+    }
+
+    fn hop(mut self, object: Obj, pointer: impl Into<String>, value: impl Into<String>, why: &'static str) -> Self {
+        self.hops.push(Hop { object, pointer: pointer.into(), value: value.into(), why });
+        self
+    }
+}
+
+/// Where the packets of a hop come from, as a policy at the pod sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The client itself.
+    Client,
+    /// The client, or the node that took the packet: which of them is not defined.
+    ClientOrNode,
+    /// One of these pods.
+    Pods(Vec<u32>),
+}
+
+/// Everything that looking for exposure needs.
+pub(super) struct Search<'s, 'c> {
+    cluster: &'c Cluster,
+    network: &'s Network<'c>,
+    backends: Backends<'c>,
+    fronts: Fronts,
+    out: Vec<Exposure>,
+}
+
+/// Finds every way in, in the order of the objects that publish them. Ways to each pod are as many as the objects that
+/// lead to it.
+pub fn exposures(cluster: &Cluster, network: &Network<'_>) -> Vec<Exposure> {
+    let backends = Backends::new(cluster);
+    let mut search = Search { cluster, network, backends, fronts: Fronts::default(), out: Vec::new() };
+    search.services();
+    search.pods();
+    search.fronts = Fronts::new(&search);
+    search.ingresses();
+    search.gateways();
+    search.out
+}
+
+impl Search<'_, '_> {
+    /// Checks the last hop to a pod and keeps the way.
+    fn keep(
+        &mut self,
+        way: Way,
+        entry: Obj,
+        service: Option<u32>,
+        at: String,
+        b: &backends::Backend,
+        found: Found,
+        origin: &Origin,
+    ) {
+        let (object, pointer, value) = b.because.clone();
+        let found = found.hop(object, pointer, value, "the pod is behind it");
+        let found = self.policy(found, origin, b.pod, &b.ports);
+        self.out.push(Exposure {
+            way,
+            entry,
+            service,
+            at,
+            pod: b.pod,
+            ports: b.ports.clone(),
+            publicity: found.publicity,
+            unknowns: found.unknowns,
+            reason: found.reason,
+            hops: found.hops,
+        });
+    }
+
+    /// What policies say about the hop to a pod.
+    fn policy(&self, found: Found, origin: &Origin, pod: u32, ports: &Ports) -> Found {
+        if found.publicity == Publicity::Internal {
+            return found;
+        }
+        let to = End::Pod(pod);
+        let judged = match origin {
+            Origin::Client | Origin::ClientOrNode => self.network.judge(End::Internet, to, ports),
+            Origin::Pods(pods) => {
+                let all = pods.iter().map(|p| self.network.judge(End::Pod(*p), to, ports));
+                match all.max_by_key(|j| j.allowed) {
+                    Some(j) => j,
+                    None => self.network.judge(End::Internet, to, ports),
+                }
+            }
+        };
+        let cited = judged
+            .events
+            .iter()
+            .find(|e| e.policy.is_some() && (judged.allowed == Allowed::Yes || e.effect != Effect::Allowed));
+        let name = cited.and_then(|e| e.policy).and_then(|o| self.cluster.meta(o)).map(crate::model::meta::Meta::path);
+        let mut found = found;
+        if let Some((e, policy)) = cited.and_then(|e| Some((e, e.policy?))) {
+            let spec = if e.direction == super::Direction::Ingress { "ingress" } else { "egress" };
+            let pointer = e.rule.map_or("/spec".to_owned(), |r| format!("/spec/{spec}/{r}"));
+            found = found.hop(policy, pointer, e.ports.and(ports).to_string(), e.why);
+        }
+        // Other nodes' addresses count as well where the way goes through them; from(s) that name everything let both in.
+        let undefined = *origin == Origin::ClientOrNode
+            && match self.cluster.objects.nodes.is_empty() {
+                // A node that was not read could be the one.
+                true => judged.allowed == Allowed::No,
+                false => self.network.judge(End::Node(0), to, ports).allowed != judged.allowed,
+            };
+        match judged.allowed {
+            _ if undefined => {
+                let id = format!("netpol-allows:{}", name.clone().unwrap_or_default());
+                found.possible(id, format!("NetworkPolicy {} sees the client or a node", name.unwrap_or_default()))
+            }
+            Allowed::Yes => found,
+            Allowed::Unknown => {
+                let mut found = found;
+                for id in &judged.unknowns {
+                    found = found.possible(id.clone(), format!("it depends on {id}"));
+                }
+                found
+            }
+            Allowed::No => Found {
+                publicity: Publicity::Internal,
+                reason: format!("{} denies it", name.unwrap_or_else(|| "a policy".to_owned())),
+                unknowns: Vec::new(),
+                hops: found.hops,
+            },
+        }
+    }
+
+    /// The first public address of a list, else the first one: its place and text.
+    fn address<'a>(all: impl Iterator<Item = &'a str> + Clone) -> Option<(usize, &'a str, bool)> {
+        let public = |a: &str| a.parse().is_ok_and(is_public);
+        let first = all.clone().enumerate().find(|(_, a)| public(a)).map(|(i, a)| (i, a, true));
+        first.or_else(|| all.enumerate().next().map(|(i, a)| (i, a, false)))
+    }
+}
