@@ -202,7 +202,7 @@ impl<'c> Engine<'c> {
     }
 
     fn judge(&self, from: End, to: End, mut events: Option<&mut Vec<Event>>) -> Flow {
-        let [from, to] = [from, to].map(|e| Party::new(self.cluster, &self.classes.of, e));
+        let [from, to] = [from, to].map(|e| Party::new(self.cluster, &self.classes.of, &self.directory, e));
         let egress = self.side(Direction::Egress, &from, &to, events.as_deref_mut());
         let ingress = self.side(Direction::Ingress, &to, &from, events);
         Flow { egress, ingress }

@@ -14,7 +14,7 @@ pub enum End {
     Pod(u32),
     /// A node itself, by number.
     Node(u32),
-    /// An address that no pod and no node has.
+    /// An address that no pod has; it may be one of a node.
     Address(IpAddr),
     /// Some address of the internet.
     Internet,
@@ -44,35 +44,36 @@ pub struct Party<'c> {
 /// Addresses of a cluster: whose they are.
 #[derive(Debug, Default)]
 pub struct Directory {
-    ends: FxHashMap<IpAddr, End>,
+    pods: FxHashMap<IpAddr, u32>,
+    nodes: FxHashMap<IpAddr, u32>,
 }
 
 impl Directory {
     /// Reads the addresses of pods that run, and of nodes.
     pub fn new(cluster: &Cluster) -> Self {
-        let mut ends = FxHashMap::default();
+        let mut directory = Directory::default();
         for (p, i) in cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| !p.spec.host_network && !p.finished()) {
             for a in p.addresses() {
-                ends.entry(a).or_insert(End::Pod(i));
+                directory.pods.entry(a).or_insert(i);
             }
         }
         for (n, i) in cluster.objects.nodes.iter().zip(0u32..) {
             for a in n.status.addresses.iter().filter_map(|a| a.address.parse().ok()) {
-                ends.insert(a, End::Node(i));
+                directory.nodes.entry(a).or_insert(i);
             }
         }
-        Directory { ends }
+        directory
     }
 
     /// Whose an address is.
     pub fn end(&self, address: IpAddr) -> End {
-        self.ends.get(&address).copied().unwrap_or(End::Address(address))
+        self.pods.get(&address).map_or(End::Address(address), |p| End::Pod(*p))
     }
 }
 
 impl<'c> Party<'c> {
     /// Looks an end up.
-    pub fn new(cluster: &'c Cluster, of: &[Option<u32>], end: End) -> Self {
+    pub fn new(cluster: &'c Cluster, of: &[Option<u32>], directory: &Directory, end: End) -> Self {
         match end {
             End::Pod(i) => {
                 let Some(p) = cluster.objects.pods.get(i as usize) else { return Party::default() };
@@ -91,19 +92,25 @@ impl<'c> Party<'c> {
                 // Not bound yet: it will be in the network of some node.
                 Party { host: Some(node.unwrap_or("")), host_number: number, addresses, ..party }
             }
-            End::Node(n) => Party {
-                host: cluster.objects.nodes.get(n as usize).map(|n| n.metadata.name.as_str()),
-                host_number: Some(n),
-                addresses: node_addresses(cluster, n),
-                ..Party::default()
-            },
-            End::Address(a) => Party { addresses: SmallVec::from_slice(&[a]), ..Party::default() },
+            End::Node(n) => Party { addresses: node_addresses(cluster, n), ..Party::node(cluster, n) },
+            End::Address(a) => {
+                let node = directory.nodes.get(&a).map(|n| Party::node(cluster, *n));
+                Party { addresses: SmallVec::from_slice(&[a]), ..node.unwrap_or_default() }
+            }
             End::Internet => Party { internet: true, ..Party::default() },
         }
     }
+
+    fn node(cluster: &'c Cluster, node: u32) -> Self {
+        let name = cluster.objects.nodes.get(node as usize).map(|n| n.metadata.name.as_str());
+        Party { host: name, host_number: Some(node), ..Party::default() }
+    }
 }
 
+/// Addresses that a node's traffic in the cluster has: the internal ones where it has any.
 fn node_addresses(cluster: &Cluster, node: u32) -> SmallVec<[IpAddr; 1]> {
-    let node = cluster.objects.nodes.get(node as usize);
-    node.into_iter().flat_map(|n| &n.status.addresses).filter_map(|a| a.address.parse().ok()).collect()
+    let all = cluster.objects.nodes.get(node as usize).map_or(&[][..], |n| n.status.addresses.as_slice());
+    let internal = all.iter().filter(|a| a.kind == "InternalIP").filter_map(|a| a.address.parse().ok());
+    let internal: SmallVec<[IpAddr; 1]> = internal.collect();
+    if internal.is_empty() { all.iter().filter_map(|a| a.address.parse().ok()).collect() } else { internal }
 }

@@ -5,6 +5,7 @@ mod canary;
 mod cli;
 mod collector;
 mod evidence;
+mod exposure;
 mod faults;
 mod fixes;
 mod fixtures;
