@@ -287,6 +287,7 @@ fn shown(cluster: &Cluster, end: End) -> String {
         }
         End::Address(a) => a.to_string(),
         End::Internet => "internet".into(),
+        End::Somewhere => "an unknown address".into(),
     }
 }
 

@@ -18,6 +18,8 @@ pub enum End {
     Address(IpAddr),
     /// Some address of the internet.
     Internet,
+    /// An address outside of the pods that is not known.
+    Somewhere,
 }
 
 /// What the engine needs to know about an end.
@@ -98,6 +100,7 @@ impl<'c> Party<'c> {
                 Party { addresses: SmallVec::from_slice(&[a]), ..node.unwrap_or_default() }
             }
             End::Internet => Party { internet: true, ..Party::default() },
+            End::Somewhere => Party::default(),
         }
     }
 

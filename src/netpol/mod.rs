@@ -15,10 +15,6 @@ pub mod network;
 pub mod ports;
 pub mod targets;
 
-use crate::model::Cluster;
-use crate::model::kind::{Kind, Obj};
-use crate::model::pod::Pod;
-
 pub use decide::{Effect, Engine, Event, Flow, Side};
 pub use end::End;
 
@@ -54,38 +50,4 @@ impl Default for Settings {
     fn default() -> Self {
         Settings { ipblock_matches_pods: true, baseline_per_direction: true }
     }
-}
-/// The first policy, by name, that isolates the pod in a direction; `None` when none does. Pods in the network of
-/// their node are not isolated.
-///
-/// Without `policyTypes` a policy isolates for ingress, and for egress when it has egress rules
-/// (`networking.k8s.io/v1`, NetworkPolicySpec).
-pub fn isolating_policy(cluster: &Cluster, pod: &Pod, direction: Direction) -> Option<Obj> {
-    if pod.spec.host_network {
-        return None;
-    }
-    let list = &cluster.objects.network_policies;
-    let start = list.partition_point(|p| p.metadata.namespace < pod.metadata.namespace);
-    list.iter()
-        .enumerate()
-        .skip(start)
-        .take_while(|(_, p)| p.metadata.namespace == pod.metadata.namespace)
-        .find(|(_, p)| {
-            let types = p.spec.policy_types.as_ref();
-            let isolates = match direction {
-                Direction::Ingress => types.is_none_or(|t| t.iter().any(|x| x == "Ingress")),
-                Direction::Egress => types.map_or(p.spec.egress.is_some(), |t| t.iter().any(|x| x == "Egress")),
-            };
-            isolates && p.spec.pod_selector.matches(&pod.metadata.labels)
-        })
-        .map(|(i, _)| Obj { kind: Kind::NetworkPolicy, index: i as u32 })
-}
-
-/// The pods that a policy selects, in words.
-pub fn selected(cluster: &Cluster, policy: Obj) -> String {
-    let Some(p) = cluster.objects.network_policies.get(policy.index as usize) else { return String::new() };
-    let s = &p.spec.pod_selector;
-    let mut parts: Vec<String> = s.match_labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    parts.extend(s.match_expressions.iter().map(|r| format!("{} {} {}", r.key, r.operator, r.values.join(","))));
-    if parts.is_empty() { "every pod of the namespace".to_owned() } else { parts.join(", ") }
 }

@@ -35,6 +35,8 @@ pub struct Judged {
     pub ports: Ports,
     /// Ids of unknowns that decide it.
     pub unknowns: Vec<String>,
+    /// Policies stand in the way, and whether they are enforced is not known: without, the connection is there.
+    pub unenforced: bool,
     /// What happened, side by side.
     pub events: Vec<Event>,
 }
@@ -88,6 +90,7 @@ impl<'c> Network<'c> {
             ingress: side(&flow.ingress),
             ports: if must.is_empty() { may.clone() } else { must.clone() },
             unknowns: Vec::new(),
+            unenforced: false,
             events,
         };
         if matches!(self.enforcement, Enforcement::No(..)) && !self.ended(&out) {
@@ -109,16 +112,14 @@ impl<'c> Network<'c> {
         }
         let policy =
             out.events.iter().any(|e| e.policy.is_some() && matches!(e.effect, Effect::Denied | Effect::Unknown));
-        if out.allowed != Allowed::Yes
+        // What policies keep apart comes together where nothing enforces them.
+        out.unenforced = out.allowed != Allowed::Yes
             && policy
             && matches!(self.enforcement, Enforcement::Unknown(_))
-            && !self.ended(&out)
-        {
-            // What policies keep apart comes together where nothing enforces them.
-            if out.allowed == Allowed::No {
-                (out.allowed, out.ports) = (Allowed::Unknown, of.clone());
-                out.unknowns = vec![CNI_ENFORCES.to_owned()];
-            }
+            && !self.ended(&out);
+        if out.unenforced && out.allowed == Allowed::No {
+            (out.allowed, out.ports) = (Allowed::Unknown, of.clone());
+            out.unknowns = vec![CNI_ENFORCES.to_owned()];
         }
         if out.allowed == Allowed::Yes && !self.read && self.limited(from, to) {
             out.allowed = Allowed::Unknown;

@@ -8,6 +8,7 @@ use super::name;
 use super::step::{self, Step};
 use crate::graph::FactId;
 use crate::model::{Cluster, Effect, Kind};
+use crate::netpol::network::CNI_ENFORCES;
 use crate::query::selector::Selection;
 use crate::rules::Attack;
 use crate::rules::container::IMAGES_RUN_AS_ROOT;
@@ -74,8 +75,8 @@ impl Question {
         for (i, u) in attack.graph.unknowns.values().enumerate() {
             // With the assumption on, its unknown twin needs no mention.
             let settled = u.starts_with("image-runs-as-root:") && self.assumptions.contains(IMAGES_RUN_AS_ROOT);
-            // An instance needs its unknowns to be true; of a confinement it needs the opposite.
-            let given = self.given_of(u).map(|v| v != u.starts_with("lsm-confines:"));
+            // An instance needs its unknowns to be true; of what confines it needs the opposite.
+            let given = self.given_of(u).map(|v| v != (u.starts_with("lsm-confines:") || u == CNI_ENFORCES));
             match given {
                 Some(true) => s.given_yes.push(i as u32),
                 Some(false) => s.given_no.push(i as u32),
@@ -296,7 +297,15 @@ pub fn missing(id: &str) -> Missing {
     let text = match what {
         "unread" => format!("{arg} objects were not read"),
         "webhook-admits" => format!("whether admission webhook or policy {arg} lets the request pass"),
-        "netpol-allows" => format!("whether network policy {arg} lets the pod reach the API server"),
+        "netpol-allows" => format!("whether network policy {arg} allows the connection"),
+        "cni-enforces" => "whether the network plugin enforces network policies".into(),
+        "cni-sees-service-address" => {
+            "whether the network plugin checks the address of a Service before it is translated".into()
+        }
+        "external-ip-routed" => format!("whether routers send the address {arg} to a node"),
+        "pod-listens" => format!("whether pod {arg} listens on a port of its node"),
+        "gateway-public" => format!("whether the address of Gateway {arg} is public"),
+        "route-accepted" => format!("whether the Gateway accepted route {arg}"),
         "image-setuid" => format!("whether image {arg} has a usable set-uid program"),
         "image-runs-as-root" => format!("whether image {arg} runs as root"),
         "lsm-confines" => format!("whether AppArmor or SELinux confines the container on {arg}"),

@@ -9,7 +9,6 @@ use crate::model::facts::{
 };
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
-use crate::netpol::{Direction, isolating_policy, selected};
 
 /// Assumption under which an image that sets no user runs as root.
 pub const IMAGES_RUN_AS_ROOT: &str = "images-run-as-root";
@@ -29,7 +28,6 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         let host = host_of(ctx, pod, i);
         for c in pod.running_containers() {
             let exec = Fact::Exec(i, c.ordinal);
-            api_reach(ctx, pod, o, exec);
             tokens(ctx, pod, o, &c, exec);
             secrets(ctx, pod, o, &c, exec);
             siblings(ctx, pod, i, o, &c, exec);
@@ -65,29 +63,6 @@ fn host_of(ctx: &mut Ctx<'_>, pod: &Pod, index: u32) -> (Fact, Option<u32>) {
         [only] => (Fact::Node(*only), Some(*only)),
         _ => (Fact::NodeOf(index), None),
     }
-}
-
-fn api_reach(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, exec: Fact) {
-    let policy = isolating_policy(ctx.cluster, pod, Direction::Egress);
-    let mut e = Emit::scope(Fact::ApiReach).from(exec);
-    e = match policy {
-        None => {
-            let unread = !ctx.cluster.was_read(Kind::NetworkPolicy) && !pod.spec.host_network;
-            e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned())).because(
-                o,
-                "/metadata/namespace",
-                pod.metadata.namespace.clone(),
-                "no policy limits what the pod may connect to",
-            )
-        }
-        Some(p) => {
-            let name = ctx.meta(p).map(crate::model::meta::Meta::path).unwrap_or_default();
-            let pods = selected(ctx.cluster, p);
-            let e = e.unless_known(format!("netpol-allows:{name}"));
-            e.because(p, "/spec/podSelector", pods, "limits what the pod may connect to")
-        }
-    };
-    ctx.emit(e);
 }
 
 fn tokens(ctx: &mut Ctx<'_>, pod: &Pod, o: Obj, c: &Located<'_>, exec: Fact) {

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod fact;
 pub mod grants;
 pub mod hostpath;
+pub mod network;
 pub mod node;
 pub mod rows;
 pub mod scopes;
@@ -87,6 +88,7 @@ pub fn build(cluster: &Cluster) -> Attack {
     container::emit(&mut ctx);
     node::emit(&mut ctx);
     let network = Network::new(cluster);
+    network::emit(&mut ctx, &network);
     entry::emit(&mut ctx, &network);
     attract::emit(&mut ctx);
     // Every object that a question may name has a fact, whether or not a rule mentions it.

@@ -73,7 +73,7 @@ fn the_same_mistake_in_two_namespaces_is_one_row_and_shows_every_unknown() {
     let rights = "{apiGroups: [''], resources: [pods], verbs: [create]}";
     let one = |ns: &str| {
         let policy = format!(
-            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: deny, namespace: {ns}}}\nspec: {{podSelector: {{}}, policyTypes: [Egress], egress: []}}\n---\n"
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: deny, namespace: {ns}}}\nspec: {{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: [{{ipBlock: {{cidr: 10.0.0.0/8}}}}]}}]}}\n---\n"
         );
         place(ns)
             + &policy
