@@ -72,7 +72,7 @@ impl Analyze {
         let question = self.model.question()?;
         // Both live until the process ends; taking a large graph apart again would only cost time.
         let cluster = ManuallyDrop::new(self.source.load()?);
-        let attack = ManuallyDrop::new(rules::build(&cluster));
+        let attack = ManuallyDrop::new(rules::build_for(&cluster, &question.assumptions));
         let allow = self.allow_empty || (self.from.is_none() && self.to.is_none());
         let from_text = self.from.clone().unwrap_or_else(|| DEFAULT_FROM.into());
         let to_text = self.to.clone().unwrap_or_else(|| DEFAULT_TO.into());
@@ -189,7 +189,7 @@ impl Can {
         let question = self.model.question()?;
         // Both live until the process ends; taking a large graph apart again would only cost time.
         let cluster = ManuallyDrop::new(self.source.load()?);
-        let attack = ManuallyDrop::new(rules::build(&cluster));
+        let attack = ManuallyDrop::new(rules::build_for(&cluster, &question.assumptions));
         let from = resolve(&attack, &cluster, &self.from, self.allow_empty)?;
         let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
         let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);

@@ -86,7 +86,8 @@ pub struct Model {
 }
 
 /// Assumptions by name, with their meaning.
-pub const ASSUMPTIONS: [&str; 2] = [crate::rules::entry::EXPOSED, crate::rules::container::IMAGES_RUN_AS_ROOT];
+pub const ASSUMPTIONS: [&str; 3] =
+    [crate::rules::entry::EXPOSED, crate::rules::container::IMAGES_RUN_AS_ROOT, crate::rules::lateral::LATERAL];
 
 impl Model {
     /// The question's threat model.

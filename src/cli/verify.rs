@@ -34,7 +34,8 @@ impl Verify {
             std::fs::read_to_string(&self.proof).map_err(|e| Failure::error(format!("cannot read {shown}: {e}")))?;
         let file = file::parse(&text).map_err(|e| Failure::error(format!("{shown}: {e}")))?;
         let cluster = self.source.load()?;
-        let attack = rules::build(&cluster);
+        let assumptions = file.question.assumptions.iter().cloned().collect();
+        let attack = rules::build_for(&cluster, &assumptions);
         check(&attack, &cluster, &file)
             .map_err(|e| Failure::error(format!("{shown} is no proof of {:?} for this cluster: {e}", file.answer)))?;
         let q = &file.question;

@@ -1,7 +1,7 @@
 //! The verdict on one connection, side by side, with what decided it.
 
 use super::classes::{Classes, in_block};
-use super::compile::{Action, OrderedRule, Peer, Policies, Tiered};
+use super::compile::{Action, OrderedRule, Peer, Policies, Rule, Tiered};
 use super::end::{Directory, End, Party};
 use super::ports::Ports;
 use super::{Direction, Settings};
@@ -85,6 +85,17 @@ struct Profile {
     tiered: Vec<(u32, bool)>,
 }
 
+/// What limits a class in one direction.
+#[derive(Debug)]
+pub enum Limits<'e> {
+    /// Nothing.
+    Open,
+    /// NetworkPolicies: what none of these rules allows is denied. Each is policy, place, rule.
+    Rules(Vec<(Obj, usize, &'e Rule)>),
+    /// Administrators' policies too: only a pair of ends tells.
+    Mixed,
+}
+
 /// The network policies of a cluster, ready for questions.
 #[derive(Debug)]
 pub struct Engine<'c> {
@@ -158,6 +169,11 @@ impl<'c> Engine<'c> {
         &self.classes
     }
 
+    /// The peer of a number.
+    pub fn peer(&self, number: u32) -> Option<&Peer> {
+        self.policies.peers.get_index(number as usize)
+    }
+
     /// Whose an address is.
     pub fn end(&self, address: std::net::IpAddr) -> End {
         self.directory.end(address)
@@ -182,6 +198,26 @@ impl<'c> Engine<'c> {
             Some(p) => p.rules.get(d).and_then(Option::as_ref).map_or(0, Vec::len),
             None => tiered().and_then(|t| t.rules.get(d)).map_or(0, Vec::len),
         }
+    }
+
+    /// What limits a class in a direction.
+    pub fn limits(&self, class: u32, direction: Direction) -> Limits<'_> {
+        let Some(profile) = self.profiles.get(class as usize) else { return Limits::Mixed };
+        let d = direction as usize;
+        let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
+        if tiered.filter_map(|t| t.rules.get(d)).any(|r| !r.is_empty()) {
+            return Limits::Mixed;
+        }
+        let standard = profile.standard.get(d).map_or(&[][..], Vec::as_slice);
+        if standard.is_empty() {
+            return Limits::Open;
+        }
+        let policies = standard.iter().filter_map(|n| self.policies.standard.get(*n as usize));
+        let rules = policies.flat_map(|p| {
+            let rules = p.rules.get(d).and_then(Option::as_ref).into_iter().flatten();
+            rules.enumerate().map(|(n, r)| (p.object, n, r))
+        });
+        Limits::Rules(rules.collect())
     }
 
     /// Whether nothing limits a class in a direction.

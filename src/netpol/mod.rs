@@ -15,7 +15,7 @@ pub mod network;
 pub mod ports;
 pub mod targets;
 
-pub use decide::{Effect, Engine, Event, Flow, Side};
+pub use decide::{Effect, Engine, Event, Flow, Limits, Side};
 pub use end::End;
 
 /// Direction of traffic, seen from the pod.

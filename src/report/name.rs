@@ -78,6 +78,17 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
     let subject = |s: u32| attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default();
     match f {
         Fact::Internet => "is on the internet".into(),
+        Fact::Connect(p) => format!("connects to pod/{} from inside", pod(cluster, p)),
+        Fact::NetClass(_) => "has the network position of the pod".into(),
+        Fact::NetOpen => "connects from where no policy limits it".into(),
+        Fact::NetHost => "connects from the network of a node".into(),
+        Fact::NetNode(n) => format!(
+            "connects from the network of node/{}",
+            cluster.objects.nodes.get(n as usize).map_or("", |n| n.metadata.name.as_str())
+        ),
+        Fact::NetFrom(_) => "is among the sources of a rule".into(),
+        Fact::NetTo(_) => "connects to the destinations of a rule".into(),
+        Fact::NetUnenforced => "connects anywhere, because policies are not enforced".into(),
         Fact::Reach(p) => format!("connects to pod/{}", pod(cluster, p)),
         Fact::Exec(p, c) => {
             let name = cluster

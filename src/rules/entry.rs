@@ -3,6 +3,7 @@
 use super::ctx::{Ctx, Emit};
 use super::fact::{Fact, Subject};
 use crate::model::kind::{Kind, Obj};
+use crate::model::pod::Pod;
 use crate::netpol::exposure::{Publicity, Way, exposures};
 use crate::netpol::network::Network;
 
@@ -16,28 +17,28 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         let emit = e.unknowns.into_iter().fold(emit, |x, id| x.unless_known(id));
         ctx.emit(e.hops.into_iter().fold(emit, |x, h| x.because(h.object, h.pointer, h.value, h.why)));
     }
-    for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
-        let o = Obj { kind: Kind::Pod, index: i as u32 };
-        let reach = Fact::Reach(i as u32);
-        if ctx.facts.find(&reach).is_none() {
-            continue;
-        }
-        for c in p.running_containers() {
-            // Containers that declare ports serve; without any declaration every container may.
-            let declared = p.running_containers().any(|x| !x.container.ports.is_empty());
-            if declared && c.container.ports.is_empty() {
-                continue;
-            }
-            let e = Emit::new("entry-app-exploit", Fact::Exec(i as u32, c.ordinal)).from(reach).assuming(EXPOSED);
-            ctx.emit(e.because(
-                o,
-                format!("{}/image", c.pointer()),
-                c.container.image.clone(),
-                "the application is reachable from the internet",
-            ));
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+        let reach = Fact::Reach(i);
+        if ctx.facts.find(&reach).is_some() {
+            exploit(ctx, i, p, reach, EXPOSED);
         }
     }
     anonymous(ctx);
+}
+
+/// Code in the containers that serve, for one who connects to the pod.
+pub(super) fn exploit(ctx: &mut Ctx<'_>, index: u32, p: &Pod, reach: Fact, assumption: &'static str) {
+    // Containers that declare ports serve; without any declaration every container may.
+    let declared = p.running_containers().any(|x| !x.container.ports.is_empty());
+    for c in p.running_containers().filter(|c| !declared || !c.container.ports.is_empty()) {
+        let e = Emit::new("entry-app-exploit", Fact::Exec(index, c.ordinal)).from(reach).assuming(assumption);
+        let why = match assumption {
+            EXPOSED => "the application is reachable from the internet",
+            _ => "the application is reachable from another pod",
+        };
+        let o = Obj { kind: Kind::Pod, index };
+        ctx.emit(e.because(o, format!("{}/image", c.pointer()), c.container.image.clone(), why));
+    }
 }
 
 /// The technique of a way in.

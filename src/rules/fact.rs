@@ -101,6 +101,22 @@ pub enum Fact {
     Internet,
     /// Can connect to a pod.
     Reach(u32),
+    /// Connects from a pod of a network class.
+    NetClass(u32),
+    /// Connects from where nothing limits it.
+    NetOpen,
+    /// Connects from a node's network.
+    NetHost,
+    /// Connects from the network of a node.
+    NetNode(u32),
+    /// Connects from where a peer of a policy means, by number.
+    NetFrom(u32),
+    /// May connect to a peer of a policy on some ports, by number.
+    NetTo(u32),
+    /// Connects from any pod, if policies are not enforced.
+    NetUnenforced,
+    /// Can connect to a pod from inside of the cluster.
+    Connect(u32),
     /// Runs code in a container: pod and ordinal.
     Exec(u32, u16),
     /// Controls all running containers of a pod.
@@ -249,6 +265,14 @@ impl Fact {
                 | Fact::AnyNode
                 | Fact::NamedNode
                 | Fact::Reach(_)
+                | Fact::NetClass(_)
+                | Fact::NetOpen
+                | Fact::NetHost
+                | Fact::NetNode(_)
+                | Fact::NetFrom(_)
+                | Fact::NetTo(_)
+                | Fact::NetUnenforced
+                | Fact::Connect(_)
                 | Fact::Token(..)
                 | Fact::Attached(_)
                 | Fact::AttachIn(_)

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod fact;
 pub mod grants;
 pub mod hostpath;
+pub mod lateral;
 pub mod network;
 pub mod node;
 pub mod rows;
@@ -73,8 +74,14 @@ pub fn vocabulary(cluster: &Cluster) -> Attack {
     }
 }
 
-/// Builds the attack graph.
+/// Builds the attack graph for the threat model of every question but those that need what [`build_for`] adds.
 pub fn build(cluster: &Cluster) -> Attack {
+    build_for(cluster, &std::collections::BTreeSet::new())
+}
+
+/// Builds the attack graph. Connections between pods are part of it only under [`lateral::LATERAL`]: without that
+/// assumption they lead nowhere, and there are many.
+pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<String>) -> Attack {
     let possible = binding::hypothetical(cluster, &Authorizer::new(cluster));
     let authz = Authorizer::with_hypothetical(cluster, &possible);
     let mut ctx = Ctx::new(cluster, &authz);
@@ -90,6 +97,9 @@ pub fn build(cluster: &Cluster) -> Attack {
     let network = Network::new(cluster);
     network::emit(&mut ctx, &network);
     entry::emit(&mut ctx, &network);
+    if assumptions.contains(lateral::LATERAL) {
+        lateral::emit(&mut ctx, &network);
+    }
     attract::emit(&mut ctx);
     // Every object that a question may name has a fact, whether or not a rule mentions it.
     for i in 0..cluster.objects.pods.len() as u32 {

@@ -1434,4 +1434,17 @@ pub const TECHNIQUES: &[Technique] = &[
         audit: "silent",
         near_miss: "read-only access: Secrets only, and only unencrypted ones",
     },
+    Technique {
+        id: "net-pod-to-pod",
+        group: "network",
+        title: "Pod reaches another pod",
+        attack: "T1046;T1210",
+        premises: "[egress profile of source class and ingress profile of target class both allow (protocol, port); CNI enforces policies] & net(pod:a)",
+        conclusion: "reach(pod:b/port)",
+        version: "all",
+        certainty: "unknown-if CNI enforcement not identified; ipBlock over pod IPs; ANP equal priorities",
+        fix: "Default deny",
+        audit: "silent",
+        near_miss: "self traffic always allowed; egress {80} + ingress {443} = nothing; hostNetwork source is not selected by podSelector",
+    },
 ];

@@ -14,7 +14,7 @@ use kpath::search::closure::closure;
 use kpath::snapshot::ClusterOptions;
 use serde_json::{Value, json};
 
-use crate::support::{repo, snapshot_of};
+use crate::support::{repo, snapshot_of, threat_model};
 
 /// What a fix does to the objects of a fixture.
 #[derive(Clone, Copy)]
@@ -95,11 +95,11 @@ struct Firing {
     evidence: BTreeSet<(String, String, String, String)>,
 }
 
-fn firing(id: &str, objects: &[Value], from: &str, version: Option<Version>) -> Option<Firing> {
+fn firing(id: &str, objects: &[Value], from: &str, version: Option<Version>, question: &Question) -> Option<Firing> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     let cluster = snapshot_of(&[("a.json".into(), list)]).into_cluster(&ClusterOptions { complete: true, version });
-    let attack = rules::build(&cluster);
-    let settings = Question::new().settings(&attack);
+    let attack = rules::build_for(&cluster, &question.assumptions);
+    let settings = question.settings(&attack);
     let mask = settings.mask(&attack.graph, Lane::May);
     let from = selector::resolve(&attack, &cluster, from, true).ok()?;
     let starts: Vec<_> = from.facts.iter().flat_map(|f| answer::starts(&attack, &cluster, *f)).collect();
@@ -216,9 +216,10 @@ fn the_fix_makes_each_firing_fixture_stop() {
         let header = |key: &str| text.lines().find_map(|l| l.strip_prefix(&format!("# {key}: ")).map(str::to_owned));
         let version = header("version").and_then(|v| Version::parse(&v));
         let from = header("from").unwrap();
+        let question = threat_model(&text);
         let all: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         let objects: Vec<Value> = all.into_iter().filter(Value::is_object).collect();
-        let Some(found) = firing(t.id, &objects, &from, version) else {
+        let Some(found) = firing(t.id, &objects, &from, version, &question) else {
             wrong.push(format!("{}: does not fire", t.id));
             continue;
         };
@@ -228,7 +229,7 @@ fn the_fix_makes_each_firing_fixture_stop() {
             _ => version,
         };
         let after = applied(fix, &objects, &found);
-        if firing(t.id, &after, &from, version).is_some() {
+        if firing(t.id, &after, &from, version, &question).is_some() {
             wrong.push(format!("{}: still fires; explain says: {}; evidence: {:?}", t.id, t.fix, found.evidence));
         } else {
             fixed += 1;

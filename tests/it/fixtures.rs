@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 
 use kpath::model::Version;
 use kpath::query::selector;
-use kpath::report::answer::{self, Question};
+use kpath::report::answer;
 use kpath::rules::{self, table::TECHNIQUES, technique};
 use kpath::search::Lane;
 use kpath::search::closure::closure;
 use kpath::snapshot::ClusterOptions;
 
-use crate::support::{repo, snapshot_of};
+use crate::support::{repo, snapshot_of, threat_model};
 
 /// Techniques whose step has no rule of its own yet, with the reason.
 const WITHOUT_RULE: [(&str, &str); 1] = [("entry-compromised-pod", "a start, not a step")];
@@ -26,8 +26,9 @@ fn fires(id: &str, text: &str) -> bool {
         .into_cluster(&ClusterOptions { complete: true, version });
     let skipped: Vec<_> = cluster.gaps.iter().filter(|g| !g.id.is_empty()).collect();
     assert!(skipped.is_empty(), "{id}: {skipped:?}");
-    let attack = rules::build(&cluster);
-    let settings = Question::new().settings(&attack);
+    let question = threat_model(text);
+    let attack = rules::build_for(&cluster, &question.assumptions);
+    let settings = question.settings(&attack);
     let mask = settings.mask(&attack.graph, Lane::May);
     let from =
         selector::resolve(&attack, &cluster, &header("from").unwrap(), false).unwrap_or_else(|e| panic!("{id}: {e}"));

@@ -48,3 +48,10 @@ pub fn cluster_from(objects: &str) -> Cluster {
     snapshot_of(&[("cluster.yaml".into(), objects.to_owned())])
         .into_cluster(&ClusterOptions { complete: true, version: None })
 }
+
+/// The threat model of a fixture: what every question has, and the assumptions that a line `# assume: NAME` switches on.
+pub fn threat_model(text: &str) -> kpath::report::answer::Question {
+    let mut question = kpath::report::answer::Question::new();
+    question.assumptions.extend(text.lines().filter_map(|l| l.strip_prefix("# assume: ")).map(str::to_owned));
+    question
+}

@@ -147,6 +147,7 @@ pub(super) struct Search<'s, 'c> {
     network: &'s Network<'c>,
     backends: Backends<'c>,
     fronts: Fronts,
+    public_nodes: service::PublicNodes<'c>,
     out: Vec<Exposure>,
 }
 
@@ -154,7 +155,8 @@ pub(super) struct Search<'s, 'c> {
 /// lead to it.
 pub fn exposures(cluster: &Cluster, network: &Network<'_>) -> Vec<Exposure> {
     let backends = Backends::new(cluster);
-    let mut search = Search { cluster, network, backends, fronts: Fronts::default(), out: Vec::new() };
+    let public_nodes = service::PublicNodes::new(cluster);
+    let mut search = Search { cluster, network, backends, fronts: Fronts::default(), public_nodes, out: Vec::new() };
     search.services();
     search.pods();
     search.fronts = Fronts::new(&search);

@@ -1,8 +1,11 @@
 //! Services that are published: load balancers, node ports, external addresses.
 
+use std::collections::BTreeMap;
+
 use super::super::address::is_public;
 use super::backends::Which;
 use super::{Found, Origin, Search, Way};
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Labels;
 use crate::model::network::{LoadBalancerAddress, Service};
@@ -44,6 +47,33 @@ fn aws_controller(s: &Service) -> Option<bool> {
 /// A pointer to an annotation.
 pub(super) fn annotation(key: &str) -> String {
     format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// A node with a public address: the object, the place of the address in its status, and its text.
+pub(super) type PublicNode = (Obj, usize, String);
+
+/// Nodes with public addresses, looked up once.
+#[derive(Debug, Default)]
+pub(super) struct PublicNodes<'c> {
+    first: Option<PublicNode>,
+    by_name: BTreeMap<&'c str, PublicNode>,
+}
+
+impl<'c> PublicNodes<'c> {
+    pub(super) fn new(cluster: &'c Cluster) -> Self {
+        let mut out = PublicNodes::default();
+        for (n, index) in cluster.objects.nodes.iter().zip(0u32..) {
+            let public = |a: &str| a.parse().is_ok_and(is_public);
+            let ip = |kind: &str| kind == "ExternalIP" || kind == "InternalIP";
+            let place = n.status.addresses.iter().position(|a| ip(&a.kind) && public(&a.address));
+            if let Some((place, a)) = place.and_then(|p| Some((p, n.status.addresses.get(p)?))) {
+                let node = (Obj { kind: Kind::Node, index }, place, a.address.clone());
+                out.first.get_or_insert_with(|| node.clone());
+                out.by_name.insert(&n.metadata.name, node);
+            }
+        }
+        out
+    }
 }
 
 impl Search<'_, '_> {
@@ -188,16 +218,14 @@ impl Search<'_, '_> {
     }
 
     /// A node with a public address, or that of a pod if it has one: the object, the place and text of the address.
-    pub(super) fn public_node(&self, pod: Option<u32>) -> Option<(Obj, usize, String)> {
-        let name = pod.map(|p| self.cluster.objects.pods.get(p as usize).map_or("", |p| p.spec.node_name.as_str()));
-        let nodes = self.cluster.objects.nodes.iter().zip(0u32..);
-        nodes.filter(|(n, _)| name.is_none_or(|x| x == n.metadata.name)).find_map(|(n, index)| {
-            let public = |a: &str| a.parse().is_ok_and(is_public);
-            let place = n.status.addresses.iter().position(|a| {
-                a.kind == "ExternalIP" && public(&a.address) || a.kind == "InternalIP" && public(&a.address)
-            })?;
-            Some((Obj { kind: Kind::Node, index }, place, n.status.addresses.get(place)?.address.clone()))
-        })
+    pub(super) fn public_node(&self, pod: Option<u32>) -> Option<PublicNode> {
+        match pod {
+            None => self.public_nodes.first.clone(),
+            Some(p) => {
+                let node = &self.cluster.objects.pods.get(p as usize)?.spec.node_name;
+                self.public_nodes.by_name.get(node.as_str()).cloned()
+            }
+        }
     }
 
     fn external_addresses(&mut self, o: Obj, s: &Service) {

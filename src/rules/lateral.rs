@@ -1,0 +1,394 @@
+//! Connections between pods, for the threat model in which what a pod can connect to can be compromised.
+//!
+//! No pair of pods is stored: a class stands for its pods, a peer of a rule for the classes that it means. Only where both
+//! sides are limited is a pair of classes looked at, because ports must fit (`egress ∩ ingress`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roaring::RoaringBitmap;
+
+use super::ctx::{Ctx, Emit};
+use super::fact::Fact;
+use crate::model::kind::{Kind, Obj};
+use crate::model::pod::Pod;
+use crate::netpol::compile::{Peer, PortSpec, Rule};
+use crate::netpol::enforce::Enforcement;
+use crate::netpol::network::{Allowed, CNI_ENFORCES, Network};
+use crate::netpol::ports::{Ports, Protocol};
+use crate::netpol::{Direction, End, Limits};
+
+/// Assumption under which what another pod connects to can be compromised.
+pub const LATERAL: &str = "lateral-exploitable";
+
+/// Pairs of classes that are looked at; beyond that the rest is unknown.
+const PAIRS: usize = 2_000_000;
+
+/// Unknown for pairs that were not looked at.
+const TOO_MANY: &str = "network-pairs-allowed";
+
+/// Ports that a pod serves: those that it declares, or any.
+fn serves(p: &Pod) -> Ports {
+    let declared = p
+        .running_containers()
+        .flat_map(|c| c.container.ports.clone())
+        .filter_map(|x| Some(Ports::one(Protocol::parse(&x.protocol)?, u16::try_from(x.container_port).ok()?)));
+    let all = declared.fold(Ports::none(), |all, p| all.or(&p));
+    if all.is_empty() { Ports::all() } else { all }
+}
+
+struct Lateral<'a, 'c> {
+    network: &'a Network<'c>,
+    /// What limits each class, by direction.
+    limits: [Vec<Limits<'a>>; 2],
+    /// Peer and ports of an egress rule, by number.
+    destinations: BTreeMap<(u32, Ports, Vec<(String, Option<Protocol>)>), u32>,
+    pairs: usize,
+}
+
+/// Emits the connections.
+pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
+    let open = matches!(network.enforcement, Enforcement::No(..));
+    let count = network.engine.classes().list.len() as u32;
+    let limits = [Direction::Ingress, Direction::Egress]
+        .map(|d| (0..count).map(|c| if open { Limits::Open } else { network.engine.limits(c, d) }).collect());
+    let mut l = Lateral { network, limits, destinations: BTreeMap::new(), pairs: 0 };
+    positions(ctx, &l);
+    let peers = l.incoming(ctx);
+    l.members(ctx, &peers);
+    l.outgoing(ctx);
+    l.both(ctx);
+    l.unenforced(ctx);
+    exploit(ctx);
+}
+
+fn pod_of(p: u32) -> Obj {
+    Obj { kind: Kind::Pod, index: p }
+}
+
+/// Where each container connects from.
+fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
+    let unread = !ctx.cluster.was_read(Kind::NetworkPolicy);
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+        let o = pod_of(i);
+        for c in p.running_containers() {
+            let exec = Fact::Exec(i, c.ordinal);
+            match l.network.engine.classes().of.get(i as usize).copied().flatten() {
+                Some(class) => {
+                    let e = Emit::scope(Fact::NetClass(class)).from(exec);
+                    ctx.emit(e.because(o, "/metadata/labels", "", "policies tell the pod by its labels"));
+                }
+                None if p.spec.host_network => {
+                    let e = Emit::scope(Fact::NetHost).from(exec);
+                    ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+                    if let Some(n) = ctx.node_of(i) {
+                        let e = Emit::scope(Fact::NetNode(n)).from(exec);
+                        ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    let Some(anchor) = ctx.anchor() else { return };
+    let e = Emit::scope(Fact::NetOpen).from(Fact::NetHost);
+    ctx.emit(e.because(anchor, "/metadata/name", "", "policies do not limit the network of a node"));
+    for (class, limits) in (0u32..).zip(&l.limits[Direction::Egress as usize]) {
+        let first = l.network.engine.classes().get(class).and_then(|c| c.pods.first());
+        if let (Limits::Open, Some(first)) = (limits, first) {
+            let e = Emit::scope(Fact::NetOpen).from(Fact::NetClass(class));
+            let e = e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned()));
+            ctx.emit(e.because(
+                pod_of(*first),
+                "/metadata/namespace",
+                "",
+                "no policy limits what the pod may connect to",
+            ));
+        }
+    }
+}
+
+/// An instance of the technique.
+fn connect(pod: u32) -> Emit<'static> {
+    Emit::new("net-pod-to-pod", Fact::Connect(pod)).tier(3)
+}
+
+impl<'a> Lateral<'a, '_> {
+    fn limits(&self, class: u32, d: Direction) -> Option<&Limits<'a>> {
+        self.limits.get(d as usize).and_then(|l| l.get(class as usize))
+    }
+
+    fn pods(&self, class: u32) -> &'a [u32] {
+        self.network.engine.classes().get(class).map_or(&[], |c| c.pods.as_slice())
+    }
+
+    fn named(&self, class: u32) -> &'a [(String, Protocol, u16)] {
+        self.network.engine.classes().get(class).map_or(&[], |c| c.named.as_slice())
+    }
+
+    /// What lets connections in, for sources that nothing limits. Returns the peers that rules mean.
+    fn incoming(&self, ctx: &mut Ctx<'_>) -> BTreeSet<u32> {
+        let mut peers = BTreeSet::new();
+        for class in 0..self.network.engine.classes().list.len() as u32 {
+            for p in self.pods(class) {
+                let Some(pod) = ctx.cluster.objects.pods.get(*p as usize) else { continue };
+                let serves = serves(pod);
+                match self.limits(class, Direction::Ingress) {
+                    Some(Limits::Open) => {
+                        let ns = pod.metadata.namespace.clone();
+                        let e = connect(*p).from(Fact::NetOpen);
+                        ctx.emit(e.because(
+                            pod_of(*p),
+                            "/metadata/namespace",
+                            ns,
+                            "no policy limits who may connect to the pod",
+                        ));
+                    }
+                    Some(Limits::Rules(rules)) => self.by_rules(ctx, class, *p, &serves, rules, &mut peers),
+                    _ => {}
+                }
+                // A node always reaches its own pods.
+                if let (Some(n), false) =
+                    (ctx.node_of(*p), matches!(self.limits(class, Direction::Ingress), Some(Limits::Open)))
+                {
+                    let e = connect(*p).from(Fact::NetNode(n));
+                    ctx.emit(e.because(
+                        pod_of(*p),
+                        "/spec/nodeName",
+                        pod.spec.node_name.clone(),
+                        "a node reaches its own pods",
+                    ));
+                }
+            }
+        }
+        peers
+    }
+
+    fn by_rules(
+        &self,
+        ctx: &mut Ctx<'_>,
+        class: u32,
+        p: u32,
+        serves: &Ports,
+        rules: &[(Obj, usize, &Rule)],
+        peers: &mut BTreeSet<u32>,
+    ) {
+        for (policy, n, r) in rules {
+            let ports = r.ports.at(self.named(class)).and(serves);
+            if ports.is_empty() {
+                continue;
+            }
+            for peer in &r.peers {
+                peers.insert(*peer);
+                let e = connect(p).from(Fact::NetFrom(*peer));
+                ctx.emit(e.because(
+                    *policy,
+                    format!("/spec/ingress/{n}"),
+                    ports.to_string(),
+                    "the rule lets the connection in",
+                ));
+            }
+        }
+        // What other nodes send passes on some plugins and not on others.
+        if let Some((policy, ..)) = rules.first() {
+            let name = ctx.meta(*policy).map(crate::model::meta::Meta::path).unwrap_or_default();
+            let e = connect(p).from(Fact::NetHost).unless_known(format!("netpol-allows:{name}"));
+            ctx.emit(e.because(*policy, "/spec/podSelector", "", "plugins differ on traffic from another node"));
+        }
+    }
+
+    /// Which sources that nothing limits a peer means.
+    fn members(&self, ctx: &mut Ctx<'_>, peers: &BTreeSet<u32>) {
+        let Some(anchor) = ctx.anchor() else { return };
+        for peer in peers {
+            if matches!(self.network.engine.peer(*peer), Some(Peer::Everyone)) {
+                let e = Emit::scope(Fact::NetFrom(*peer)).from(Fact::NetOpen);
+                ctx.emit(e.because(anchor, "/metadata/name", "", "the rule names no source, so it means every one"));
+                continue;
+            }
+            let Some((sure, maybe)) = self.network.engine.classes().members.get(*peer as usize) else { continue };
+            for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {
+                for class in set {
+                    let first = self.pods(class).first();
+                    if let (Some(Limits::Open), Some(first)) = (self.limits(class, Direction::Egress), first) {
+                        let e = Emit::scope(Fact::NetFrom(*peer)).from(Fact::NetClass(class)).maybe(unknown.clone());
+                        ctx.emit(e.because(pod_of(*first), "/metadata/labels", "", "the rule means the pod"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn destination(&mut self, peer: u32, ports: &PortSpec) -> u32 {
+        let next = self.destinations.len() as u32;
+        *self.destinations.entry((peer, ports.numbers.clone(), ports.names.clone())).or_insert(next)
+    }
+
+    /// Sources that policies limit, to destinations that nothing limits.
+    fn outgoing(&mut self, ctx: &mut Ctx<'_>) {
+        let mut steps = Vec::new();
+        for class in 0..self.network.engine.classes().list.len() as u32 {
+            let Some(Limits::Rules(rules)) = self.limits(class, Direction::Egress) else { continue };
+            let all: Vec<(Obj, usize, u32, PortSpec)> = rules
+                .iter()
+                .flat_map(|(policy, n, r)| r.peers.iter().map(move |p| (*policy, *n, *p, r.ports.clone())))
+                .collect();
+            steps.extend(all.into_iter().map(|x| (class, x)));
+        }
+        for (class, (policy, n, peer, ports)) in steps {
+            let to = self.destination(peer, &ports);
+            let e = Emit::scope(Fact::NetTo(to)).from(Fact::NetClass(class));
+            let text = ports.numbers.to_string();
+            ctx.emit(e.because(policy, format!("/spec/egress/{n}"), text, "the rule lets the connection out"));
+        }
+        let all: Vec<((u32, PortSpec), u32)> = self
+            .destinations
+            .iter()
+            .map(|((peer, numbers, names), n)| {
+                ((*peer, PortSpec { numbers: numbers.clone(), names: names.clone() }), *n)
+            })
+            .collect();
+        for ((peer, ports), n) in all {
+            let Some((sure, maybe)) = self.network.engine.classes().members.get(peer as usize) else { continue };
+            for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {
+                for class in set.iter().filter(|c| matches!(self.limits(*c, Direction::Ingress), Some(Limits::Open))) {
+                    let at = ports.at(self.named(class));
+                    for p in self.pods(class) {
+                        let Some(pod) = ctx.cluster.objects.pods.get(*p as usize) else { continue };
+                        if at.and(&serves(pod)).is_empty() {
+                            continue;
+                        }
+                        let ns = pod.metadata.namespace.clone();
+                        let e = connect(*p).from(Fact::NetTo(n)).maybe(unknown.clone());
+                        ctx.emit(e.because(
+                            pod_of(*p),
+                            "/metadata/namespace",
+                            ns,
+                            "no policy limits who may connect to the pod",
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Destinations that an egress-limited class could have: those that a peer of its rules means.
+    fn candidates(&self, class: u32) -> RoaringBitmap {
+        let all = || (0..self.network.engine.classes().list.len() as u32).collect::<RoaringBitmap>();
+        match self.limits(class, Direction::Egress) {
+            Some(Limits::Rules(rules)) => {
+                let mut out = RoaringBitmap::new();
+                for peer in rules.iter().flat_map(|(_, _, r)| &r.peers) {
+                    if let Some((sure, maybe)) = self.network.engine.classes().members.get(*peer as usize) {
+                        out |= sure;
+                        out |= maybe;
+                    }
+                }
+                out
+            }
+            _ => all(),
+        }
+    }
+
+    /// Pairs of classes of which both are limited, or one by administrators.
+    fn both(&mut self, ctx: &mut Ctx<'_>) {
+        let count = self.network.engine.classes().list.len() as u32;
+        let limited = |l: &Self, c: u32, d| !matches!(l.limits(c, d), Some(Limits::Open));
+        let mixed = |l: &Self, c: u32, d| matches!(l.limits(c, d), Some(Limits::Mixed));
+        let into: RoaringBitmap = (0..count).filter(|c| limited(self, *c, Direction::Ingress)).collect();
+        let into_mixed: RoaringBitmap = (0..count).filter(|c| mixed(self, *c, Direction::Ingress)).collect();
+        let mut cut = false;
+        for from in 0..count {
+            // A source that nothing limits was done above, but for destinations of administrators.
+            let to = match self.limits(from, Direction::Egress) {
+                Some(Limits::Open) => into_mixed.clone(),
+                Some(Limits::Rules(_)) => self.candidates(from) & (&into | &into_mixed),
+                _ => self.candidates(from),
+            };
+            let Some(a) = self.pods(from).first().copied() else { continue };
+            for class in to {
+                self.pairs += 1;
+                if self.pairs > PAIRS {
+                    cut = true;
+                    break;
+                }
+                self.pair(ctx, from, a, class);
+            }
+        }
+        if cut && let Some(anchor) = ctx.anchor() {
+            for class in 0..count {
+                let e = Emit::scope(Fact::NetUnenforced).from(Fact::NetClass(class)).unless_known(TOO_MANY);
+                ctx.emit(e.because(anchor, "/metadata/name", "", "too many pairs of limited pods were not looked at"));
+            }
+            self.anywhere(ctx);
+        }
+    }
+
+    fn pair(&self, ctx: &mut Ctx<'_>, from: u32, a: u32, to: u32) {
+        for p in self.pods(to).iter().filter(|p| **p != a) {
+            let Some(pod) = ctx.cluster.objects.pods.get(*p as usize) else { continue };
+            let judged = self.network.judge(End::Pod(a), End::Pod(*p), &serves(pod));
+            if judged.allowed == Allowed::No || judged.unknowns == [CNI_ENFORCES] {
+                continue;
+            }
+            let mut e = connect(*p).from(Fact::NetClass(from));
+            for id in &judged.unknowns {
+                e = e.unless_known(id.clone());
+            }
+            let mut cited = false;
+            for d in [Direction::Egress, Direction::Ingress] {
+                if let Some((x, policy)) =
+                    judged.events.iter().filter(|x| x.direction == d).find_map(|x| Some((x, x.policy?)))
+                {
+                    cited = true;
+                    let pointer = x.rule.map_or("/spec".to_owned(), |r| format!("/spec/{}/{r}", d.name()));
+                    e = e.because(policy, pointer, x.ports.to_string(), x.why);
+                }
+            }
+            if !cited {
+                e = e.because(pod_of(*p), "/metadata/namespace", "", "no policy forbids it");
+            }
+            ctx.emit(e);
+        }
+    }
+
+    /// Without a plugin that enforces them, policies keep nothing apart.
+    fn unenforced(&self, ctx: &mut Ctx<'_>) {
+        let Some(anchor) = ctx.anchor().filter(|_| matches!(self.network.enforcement, Enforcement::Unknown(_))) else {
+            return;
+        };
+        let open = |d: usize| self.limits.get(d).is_none_or(|l| l.iter().all(|x| matches!(x, Limits::Open)));
+        if open(0) && open(1) {
+            return;
+        }
+        for class in 0..self.network.engine.classes().list.len() as u32 {
+            let e = Emit::scope(Fact::NetUnenforced).from(Fact::NetClass(class)).unless_known(CNI_ENFORCES);
+            ctx.emit(e.because(anchor, "/metadata/name", "", "no network plugin is known to enforce policies"));
+        }
+        self.anywhere(ctx);
+    }
+
+    fn anywhere(&self, ctx: &mut Ctx<'_>) {
+        for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+            if self.network.engine.classes().of.get(i as usize).is_some_and(Option::is_some) {
+                let e = connect(i).from(Fact::NetUnenforced);
+                ctx.emit(e.because(
+                    pod_of(i),
+                    "/metadata/namespace",
+                    p.metadata.namespace.clone(),
+                    "the pod has an address",
+                ));
+            }
+        }
+    }
+}
+
+/// What can be connected to can be compromised.
+fn exploit(ctx: &mut Ctx<'_>) {
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+        let connect = Fact::Connect(i);
+        if ctx.facts.find(&connect).is_none() {
+            continue;
+        }
+        super::entry::exploit(ctx, i, p, connect, LATERAL);
+    }
+}
