@@ -174,6 +174,11 @@ impl<'c> Engine<'c> {
         self.policies.peers.get_index(number as usize)
     }
 
+    /// Addresses of an end, as policies see them.
+    pub fn addresses(&self, end: End) -> impl Iterator<Item = std::net::IpAddr> + use<> {
+        Party::new(self.cluster, &self.classes.of, &self.directory, end).addresses.into_iter()
+    }
+
     /// Whose an address is.
     pub fn end(&self, address: std::net::IpAddr) -> End {
         self.directory.end(address)

@@ -150,7 +150,7 @@ impl<'c> Network<'c> {
             let of = || events.iter().filter(move |e| e.direction == direction);
             // Two administrators' policies that disagree at one priority: each is named.
             let open = of().any(|e| e.effect == Effect::Unknown) || {
-                let some = |effect| of().any(|e: &Event| e.effect == effect && e.policy.is_some());
+                let some = |effect| of().any(|e: &Event| e.effect == effect);
                 some(Effect::Allowed) && some(Effect::Denied)
             };
             if open {

@@ -82,10 +82,7 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::NetClass(_) => "has the network position of the pod".into(),
         Fact::NetOpen => "connects from where no policy limits it".into(),
         Fact::NetHost => "connects from the network of a node".into(),
-        Fact::NetNode(n) => format!(
-            "connects from the network of node/{}",
-            cluster.objects.nodes.get(n as usize).map_or("", |n| n.metadata.name.as_str())
-        ),
+        Fact::NetNode(_) => "connects from the network of the pod's node".into(),
         Fact::NetFrom(_) => "is among the sources of a rule".into(),
         Fact::NetTo(_) => "connects to the destinations of a rule".into(),
         Fact::NetUnenforced => "connects anywhere, because policies are not enforced".into(),

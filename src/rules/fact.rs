@@ -107,7 +107,7 @@ pub enum Fact {
     NetOpen,
     /// Connects from a node's network.
     NetHost,
-    /// Connects from the network of a node.
+    /// Connects from the network of one node, by number among those that such pods run on.
     NetNode(u32),
     /// Connects from where a peer of a policy means, by number.
     NetFrom(u32),

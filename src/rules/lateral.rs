@@ -11,6 +11,7 @@ use super::ctx::{Ctx, Emit};
 use super::fact::Fact;
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
+use crate::netpol::classes::in_block;
 use crate::netpol::compile::{Peer, PortSpec, Rule};
 use crate::netpol::enforce::Enforcement;
 use crate::netpol::network::{Allowed, CNI_ENFORCES, Network};
@@ -40,6 +41,8 @@ struct Lateral<'a, 'c> {
     network: &'a Network<'c>,
     /// What limits each class, by direction.
     limits: [Vec<Limits<'a>>; 2],
+    /// Nodes with pods in their network, by name: number and one of these pods.
+    nodes: BTreeMap<&'c str, (u32, u32)>,
     /// Peer and ports of an egress rule, by number.
     destinations: BTreeMap<(u32, Ports, Vec<(String, Option<Protocol>)>), u32>,
     pairs: usize,
@@ -51,12 +54,19 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     let count = network.engine.classes().list.len() as u32;
     let limits = [Direction::Ingress, Direction::Egress]
         .map(|d| (0..count).map(|c| if open { Limits::Open } else { network.engine.limits(c, d) }).collect());
-    let mut l = Lateral { network, limits, destinations: BTreeMap::new(), pairs: 0 };
+    let mut nodes: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| p.spec.host_network && !p.finished()) {
+        let next = nodes.len() as u32;
+        nodes.entry(p.spec.node_name.as_str()).or_insert((next, i));
+    }
+    let mut l = Lateral { network, limits, nodes, destinations: BTreeMap::new(), pairs: 0 };
     positions(ctx, &l);
     let peers = l.incoming(ctx);
     l.members(ctx, &peers);
     l.outgoing(ctx);
     l.both(ctx);
+    l.hosts(ctx);
+    l.cut(ctx);
     l.unenforced(ctx);
     exploit(ctx);
 }
@@ -80,8 +90,8 @@ fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
                 None if p.spec.host_network => {
                     let e = Emit::scope(Fact::NetHost).from(exec);
                     ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
-                    if let Some(n) = ctx.node_of(i) {
-                        let e = Emit::scope(Fact::NetNode(n)).from(exec);
+                    if let Some((n, _)) = l.nodes.get(p.spec.node_name.as_str()) {
+                        let e = Emit::scope(Fact::NetNode(*n)).from(exec);
                         ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
                     }
                 }
@@ -147,10 +157,10 @@ impl<'a> Lateral<'a, '_> {
                     _ => {}
                 }
                 // A node always reaches its own pods.
-                if let (Some(n), false) =
-                    (ctx.node_of(*p), matches!(self.limits(class, Direction::Ingress), Some(Limits::Open)))
-                {
-                    let e = connect(*p).from(Fact::NetNode(n));
+                let node = self.nodes.get(pod.spec.node_name.as_str()).filter(|_| !pod.spec.node_name.is_empty());
+                let open = matches!(self.limits(class, Direction::Ingress), Some(Limits::Open));
+                if let Some((n, _)) = node.filter(|_| !open) {
+                    let e = connect(*p).from(Fact::NetNode(*n));
                     ctx.emit(e.because(
                         pod_of(*p),
                         "/spec/nodeName",
@@ -189,7 +199,8 @@ impl<'a> Lateral<'a, '_> {
             }
         }
         // What other nodes send passes on some plugins and not on others.
-        if let Some((policy, ..)) = rules.first() {
+        let isolating = self.network.engine.policies_of(class, Direction::Ingress);
+        if let Some(policy) = isolating.first() {
             let name = ctx.meta(*policy).map(crate::model::meta::Meta::path).unwrap_or_default();
             let e = connect(p).from(Fact::NetHost).unless_known(format!("netpol-allows:{name}"));
             ctx.emit(e.because(*policy, "/spec/podSelector", "", "plugins differ on traffic from another node"));
@@ -204,6 +215,15 @@ impl<'a> Lateral<'a, '_> {
                 let e = Emit::scope(Fact::NetFrom(*peer)).from(Fact::NetOpen);
                 ctx.emit(e.because(anchor, "/metadata/name", "", "the rule names no source, so it means every one"));
                 continue;
+            }
+            if let Some(Peer::Block(b)) = self.network.engine.peer(*peer) {
+                for (n, p) in self.nodes.values() {
+                    let own: Vec<std::net::IpAddr> = self.network.engine.addresses(End::Pod(*p)).collect();
+                    if in_block(b, &own) == Some(true) {
+                        let e = Emit::scope(Fact::NetFrom(*peer)).from(Fact::NetNode(*n));
+                        ctx.emit(e.because(pod_of(*p), "/spec/nodeName", "", "the rule names the address of the node"));
+                    }
+                }
             }
             let Some((sure, maybe)) = self.network.engine.classes().members.get(*peer as usize) else { continue };
             for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {
@@ -296,7 +316,6 @@ impl<'a> Lateral<'a, '_> {
         let mixed = |l: &Self, c: u32, d| matches!(l.limits(c, d), Some(Limits::Mixed));
         let into: RoaringBitmap = (0..count).filter(|c| limited(self, *c, Direction::Ingress)).collect();
         let into_mixed: RoaringBitmap = (0..count).filter(|c| mixed(self, *c, Direction::Ingress)).collect();
-        let mut cut = false;
         for from in 0..count {
             // A source that nothing limits was done above, but for destinations of administrators.
             let to = match self.limits(from, Direction::Egress) {
@@ -308,29 +327,68 @@ impl<'a> Lateral<'a, '_> {
             for class in to {
                 self.pairs += 1;
                 if self.pairs > PAIRS {
-                    cut = true;
                     break;
                 }
                 self.pair(ctx, from, a, class);
             }
         }
-        if cut && let Some(anchor) = ctx.anchor() {
-            for class in 0..count {
-                let e = Emit::scope(Fact::NetUnenforced).from(Fact::NetClass(class)).unless_known(TOO_MANY);
-                ctx.emit(e.because(anchor, "/metadata/name", "", "too many pairs of limited pods were not looked at"));
+    }
+
+    /// Pods in the network of their node as destinations: nothing limits what comes in.
+    fn hosts(&mut self, ctx: &mut Ctx<'_>) {
+        let hosts = ctx.cluster.objects.pods.iter().zip(0u32..);
+        let hosts: Vec<u32> = hosts.filter(|(p, _)| p.spec.host_network && !p.finished()).map(|(_, i)| i).collect();
+        for p in &hosts {
+            let e = connect(*p).from(Fact::NetOpen);
+            ctx.emit(e.because(pod_of(*p), "/spec/hostNetwork", "true", "policies do not limit the network of a node"));
+        }
+        // From the network of a node to pods that administrators limit.
+        let nodes: Vec<(u32, u32)> = self.nodes.values().copied().collect();
+        for to in 0..self.network.engine.classes().list.len() as u32 {
+            if !matches!(self.limits(to, Direction::Ingress), Some(Limits::Mixed)) {
+                continue;
             }
-            self.anywhere(ctx);
+            let pods = self.pods(to);
+            for (n, p) in nodes.iter().flat_map(|n| pods.iter().map(move |p| (n, p))) {
+                self.pairs += 1;
+                if self.pairs <= PAIRS {
+                    self.connects(ctx, Fact::NetNode(n.0), n.1, *p);
+                }
+            }
+        }
+        for from in 0..self.network.engine.classes().list.len() as u32 {
+            if matches!(self.limits(from, Direction::Egress), Some(Limits::Open)) {
+                continue;
+            }
+            let Some(a) = self.pods(from).first().copied() else { continue };
+            for p in &hosts {
+                self.pairs += 1;
+                if self.pairs <= PAIRS {
+                    self.connects(ctx, Fact::NetClass(from), a, *p);
+                }
+            }
         }
     }
 
     fn pair(&self, ctx: &mut Ctx<'_>, from: u32, a: u32, to: u32) {
-        for p in self.pods(to).iter().filter(|p| **p != a) {
-            let Some(pod) = ctx.cluster.objects.pods.get(*p as usize) else { continue };
-            let judged = self.network.judge(End::Pod(a), End::Pod(*p), &serves(pod));
-            if judged.allowed == Allowed::No || judged.unknowns == [CNI_ENFORCES] {
-                continue;
+        // A pod is no other end for itself: another of its class asks for it.
+        let second = self.pods(from).get(1).copied();
+        for p in self.pods(to) {
+            match (*p == a, second) {
+                (false, _) => self.connects(ctx, Fact::NetClass(from), a, *p),
+                (true, Some(b)) => self.connects(ctx, Fact::NetClass(from), b, *p),
+                (true, None) => {}
             }
-            let mut e = connect(*p).from(Fact::NetClass(from));
+        }
+    }
+
+    fn connects(&self, ctx: &mut Ctx<'_>, from: Fact, a: u32, p: u32) {
+        if let Some(pod) = ctx.cluster.objects.pods.get(p as usize) {
+            let judged = self.network.judge(End::Pod(a), End::Pod(p), &serves(pod));
+            if judged.allowed == Allowed::No || judged.unknowns == [CNI_ENFORCES] {
+                return;
+            }
+            let mut e = connect(p).from(from);
             for id in &judged.unknowns {
                 e = e.unless_known(id.clone());
             }
@@ -345,10 +403,23 @@ impl<'a> Lateral<'a, '_> {
                 }
             }
             if !cited {
-                e = e.because(pod_of(*p), "/metadata/namespace", "", "no policy forbids it");
+                e = e.because(pod_of(p), "/metadata/namespace", "", "no policy forbids it");
             }
             ctx.emit(e);
         }
+    }
+
+    /// Pairs beyond the limit are not known.
+    fn cut(&self, ctx: &mut Ctx<'_>) {
+        if self.pairs <= PAIRS {
+            return;
+        }
+        let Some(anchor) = ctx.anchor() else { return };
+        for class in 0..self.network.engine.classes().list.len() as u32 {
+            let e = Emit::scope(Fact::NetUnenforced).from(Fact::NetClass(class)).unless_known(TOO_MANY);
+            ctx.emit(e.because(anchor, "/metadata/name", "", "too many pairs of limited pods were not looked at"));
+        }
+        self.anywhere(ctx);
     }
 
     /// Without a plugin that enforces them, policies keep nothing apart.
@@ -368,16 +439,10 @@ impl<'a> Lateral<'a, '_> {
     }
 
     fn anywhere(&self, ctx: &mut Ctx<'_>) {
-        for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
-            if self.network.engine.classes().of.get(i as usize).is_some_and(Option::is_some) {
-                let e = connect(i).from(Fact::NetUnenforced);
-                ctx.emit(e.because(
-                    pod_of(i),
-                    "/metadata/namespace",
-                    p.metadata.namespace.clone(),
-                    "the pod has an address",
-                ));
-            }
+        for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| !p.finished()) {
+            let e = connect(i).from(Fact::NetUnenforced);
+            let ns = p.metadata.namespace.clone();
+            ctx.emit(e.because(pod_of(i), "/metadata/namespace", ns, "the pod has an address"));
         }
     }
 }

@@ -554,3 +554,86 @@ fn classes_agree_with_a_look_at_every_pod() {
     println!("{seen:?}");
     assert!(seen.len() == 3 && seen.values().all(|n| *n > 10_000), "too little was seen: {seen:?}");
 }
+
+/// What the graph says about connections between pods is what the engine says about each pair.
+#[test]
+fn the_graph_connects_what_the_engine_connects() {
+    use kpath::netpol::network::{Allowed, Network};
+    use kpath::netpol::ports::Ports;
+    use kpath::rules::fact::Fact;
+    use kpath::search::closure::closure;
+    use kpath::search::{Lane, Settings};
+    let mut r = fastrand::Rng::with_seed(41);
+    let mut seen = std::collections::BTreeMap::<Allowed, usize>::new();
+    for round in 0..600 {
+        let (mut objects, read) = random_cluster(&mut r);
+        let enforced = r.bool();
+        let image = if enforced { "calico/node" } else { "other" };
+        objects.push(json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "cni", "namespace": "na"},
+            "spec": {"selector": {}, "template": {"spec": {"hostNetwork": true, "containers": [{"name": "c", "image": image}]}}}}));
+        let text = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        let mut cluster =
+            snapshot_of(&[("all.json".into(), text)]).into_cluster(&ClusterOptions { complete: true, version: None });
+        if !read {
+            cluster.complete = false;
+            cluster.read.remove(&Kind::Namespace);
+            cluster.read.insert(Kind::NetworkPolicy);
+        }
+        let network = Network::new(&cluster);
+        let assumed = [kpath::rules::lateral::LATERAL.to_owned()].into();
+        let attack = kpath::rules::build_for(&cluster, &assumed);
+        // Connections alone: no assumption is on, and what code in a pod wins otherwise is left out.
+        let net = |f: Option<Fact>| {
+            f.is_some_and(|f| {
+                use Fact::*;
+                matches!(
+                    f,
+                    NetClass(_) | NetOpen | NetHost | NetNode(_) | NetFrom(_) | NetTo(_) | NetUnenforced | Connect(_)
+                )
+            })
+        };
+        let masks = [Lane::Must, Lane::May].map(|lane| {
+            let mut mask = Settings::default().mask(&attack.graph, lane);
+            for (m, x) in mask.iter_mut().zip(&attack.graph.instances) {
+                *m &= net(attack.fact(x.conclusion));
+            }
+            mask
+        });
+        for (a, i) in cluster.objects.pods.iter().zip(0u32..) {
+            let Some(c) = a.running_containers().next() else { continue };
+            let start = attack.id(Fact::Exec(i, c.ordinal)).unwrap();
+            let known = masks.each_ref().map(|m| closure(&attack.graph, m, &[start]));
+            for (b, j) in cluster.objects.pods.iter().zip(0u32..).filter(|(b, j)| *j != i && !b.finished()) {
+                let declared =
+                    b.running_containers().flat_map(|c| c.container.ports.clone()).fold(Ports::none(), |all, p| {
+                        all.or(&Ports::one(Protocol::parse(&p.protocol).unwrap(), p.container_port as u16))
+                    });
+                let serves = if declared.is_empty() { Ports::all() } else { declared };
+                let judged = network.judge(End::Pod(i), End::Pod(j), &serves);
+                assert_eq!(
+                    judged.allowed == Allowed::Unknown,
+                    !judged.unknowns.is_empty(),
+                    "round {round}: {judged:?}"
+                );
+                let has = |lane: usize| attack.id(Fact::Connect(j)).is_some_and(|f| known[lane][f.0 as usize]);
+                let graph = match (has(0), has(1)) {
+                    (true, _) => Allowed::Yes,
+                    (false, true) => Allowed::Unknown,
+                    _ => Allowed::No,
+                };
+                assert_eq!(
+                    graph,
+                    judged.allowed,
+                    "round {round}: {} to {}, enforced {enforced}\n{:?}\n{}",
+                    a.metadata.path(),
+                    b.metadata.path(),
+                    judged,
+                    objects.iter().map(|o| format!("{o}\n")).collect::<String>()
+                );
+                *seen.entry(judged.allowed).or_default() += 1;
+            }
+        }
+    }
+    println!("{seen:?}");
+    assert!(seen.len() == 3 && seen.values().all(|n| *n > 500), "too little was seen: {seen:?}");
+}
