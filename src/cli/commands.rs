@@ -278,7 +278,16 @@ impl Query {
             QueryCommand::Show { id } => {
                 let p = presets::find(&id).map_err(Failure::usage)?;
                 let foreign = if p.foreign { "foreign: true\n" } else { "" };
-                print(&format!("id: {}\ntitle: {}\nfrom: {}\nto: {}\n{foreign}", p.id, p.title, p.from, p.to))
+                let ask = match p.ask {
+                    presets::Ask::Paths => "",
+                    presets::Ask::Connections => "ask: connections\n",
+                    presets::Ask::OpenNamespaces => "ask: open-namespaces\n",
+                };
+                let port = p.port.map(|n| format!("port: {n}\n")).unwrap_or_default();
+                print(&format!(
+                    "id: {}\ntitle: {}\n{ask}from: {}\nto: {}\n{port}{foreign}",
+                    p.id, p.title, p.from, p.to
+                ))
             }
             QueryCommand::Check { file } => {
                 let text = std::fs::read_to_string(&file)
@@ -289,6 +298,9 @@ impl Query {
             QueryCommand::Run { id, analyze } => {
                 let mut a = *analyze;
                 let p = presets::find(&id).map_err(Failure::usage)?;
+                if p.ask != presets::Ask::Paths {
+                    return super::net_query::run(&p, &a.source, &a.output);
+                }
                 a.from = Some(p.from.clone());
                 a.to = Some(p.to.clone());
                 a.allow_empty = true;

@@ -176,14 +176,26 @@ impl Net {
 
 /// What a word on the command line stands for.
 #[derive(Debug)]
-enum Ends {
+pub(super) enum Ends {
+    /// The internet.
     Internet,
+    /// These.
     Some(Vec<End>),
     /// Pods of a kind that was not read.
     Unread(String),
 }
 
-fn ends(attack: &Attack, cluster: &Cluster, network: &Network<'_>, text: &str) -> Result<Ends, Failure> {
+/// What a selector of pods or nodes, an address or the name of a target stands for.
+///
+/// # Errors
+/// Usage errors with the place in the text.
+pub(super) fn ends(
+    attack: &Attack,
+    cluster: &Cluster,
+    network: &Network<'_>,
+    text: &str,
+    allow_empty: bool,
+) -> Result<Ends, Failure> {
     if text == "internet" {
         return Ok(Ends::Internet);
     }
@@ -201,7 +213,7 @@ fn ends(attack: &Attack, cluster: &Cluster, network: &Network<'_>, text: &str) -
         }
         _ => {}
     }
-    let selection = selector::resolve(attack, cluster, text, false).map_err(|e| Failure::usage(e.to_string()))?;
+    let selection = selector::resolve(attack, cluster, text, allow_empty).map_err(|e| Failure::usage(e.to_string()))?;
     let mut out = Vec::new();
     for f in &selection.facts {
         match attack.fact(*f) {
@@ -213,7 +225,7 @@ fn ends(attack: &Attack, cluster: &Cluster, network: &Network<'_>, text: &str) -
             _ => {}
         }
     }
-    if out.is_empty() {
+    if out.is_empty() && !allow_empty {
         if let Some(kind) = selection.unread.first() {
             return Ok(Ends::Unread(format!("unread:{}", kind.info().kind)));
         }
@@ -298,7 +310,7 @@ impl Can {
         let cluster = self.source.load()?;
         let network = Network::new(&cluster);
         let attack = crate::rules::vocabulary(&cluster);
-        let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t));
+        let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
         let (from, to) = (from?, to?);
         let mut answer = match (&from, &to) {
             (Ends::Unread(id), _) | (_, Ends::Unread(id)) => Answered::unread(&self.from, &self.to, id),
@@ -312,7 +324,7 @@ impl Can {
         answer.unknown_because.dedup();
         self.output.to(|out| match self.output.format {
             NetFormat::Json => {
-                serde_json::to_writer_pretty(&mut *out, &answer.json(&self.from, &self.to))?;
+                serde_json::to_writer_pretty(&mut *out, &answer.json(&cluster, &self.from, &self.to))?;
                 out.write_all(b"\n")
             }
             _ => out.write_all(
@@ -449,10 +461,10 @@ impl Answered {
         }
     }
 
-    fn json(&self, from: &str, to: &str) -> serde_json::Value {
+    fn json(&self, cluster: &Cluster, from: &str, to: &str) -> serde_json::Value {
         let missing: Vec<_> = self.unknown_because.iter().map(|id| missing(id)).collect();
         serde_json::json!({
-            "schemaVersion": 1,
+            "schemaVersion": crate::render::json::SCHEMA_VERSION,
             "question": {"from": from, "to": to},
             "answer": self.reach.answer,
             "from": self.from,
@@ -462,6 +474,8 @@ impl Answered {
             "ports": self.reach.ports,
             "reasons": self.reach.reasons,
             "unknownBecause": missing,
+            "source": cluster.source,
+            "gaps": cluster.gaps,
         })
     }
 }
@@ -472,7 +486,7 @@ impl Explain {
         let cluster = self.source.load()?;
         let network = Network::new(&cluster);
         let attack = crate::rules::vocabulary(&cluster);
-        let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t));
+        let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
         let one = |e: Ends, text: &str| match e {
             Ends::Internet => Ok(End::Internet),
             Ends::Some(list) => list.first().copied().ok_or_else(|| Failure::usage(format!("{text} names nothing"))),
@@ -485,7 +499,7 @@ impl Explain {
             NetFormat::Json => {
                 serde_json::to_writer_pretty(
                     &mut *out,
-                    &serde_json::json!({"schemaVersion": 1, "from": a, "to": b, "enforcement": net::enforcement(&network), "policies": explained}),
+                    &serde_json::json!({"schemaVersion": crate::render::json::SCHEMA_VERSION, "from": a, "to": b, "enforcement": net::enforcement(&network), "policies": explained, "source": cluster.source, "gaps": cluster.gaps}),
                 )?;
                 out.write_all(b"\n")
             }
@@ -504,7 +518,7 @@ impl ExposureCommand {
             NetFormat::Json => {
                 serde_json::to_writer_pretty(
                     &mut *out,
-                    &serde_json::json!({"schemaVersion": 1, "exposure": rows, "gaps": cluster.gaps}),
+                    &serde_json::json!({"schemaVersion": crate::render::json::SCHEMA_VERSION, "exposure": rows, "source": cluster.source, "gaps": cluster.gaps}),
                 )?;
                 out.write_all(b"\n")
             }
@@ -528,7 +542,7 @@ impl List {
         let attack = crate::rules::vocabulary(&cluster);
         let side = |text: &Option<String>| -> Result<(Vec<Workload>, bool), Failure> {
             let Some(text) = text else { return Ok((connections::workloads(&cluster, &network, None), true)) };
-            match ends(&attack, &cluster, &network, text)? {
+            match ends(&attack, &cluster, &network, text, false)? {
                 Ends::Internet => Ok((Vec::new(), true)),
                 Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),
                 Ends::Some(all) => {
@@ -543,7 +557,12 @@ impl List {
         let internet = [from_internet || self.drawn(), to_internet];
         match self.output.format {
             NetFormat::Json => self.output.to(|out| {
-                out.write_all(b"{\"schemaVersion\":1,\"connections\":[")?;
+                // Written row by row: there may be millions.
+                write!(out, "{{\"schemaVersion\":\"{}\",\"source\":", crate::render::json::SCHEMA_VERSION)?;
+                serde_json::to_writer(&mut *out, &cluster.source)?;
+                out.write_all(b",\"gaps\":")?;
+                serde_json::to_writer(&mut *out, &cluster.gaps)?;
+                out.write_all(b",\"connections\":[")?;
                 let mut first = true;
                 connections::each(&network, &exposures, &from, &to, internet, |c| -> std::io::Result<()> {
                     out.write_all(if first { b"\n" } else { b",\n" })?;

@@ -303,7 +303,7 @@ impl<'c> Engine<'c> {
             return Some((Effect::Allowed, "policies do not limit the network of a node"));
         }
         if subject.class.is_none() {
-            return Some((Effect::Allowed, "it is outside of the cluster"));
+            return Some((Effect::Allowed, "it is outside of the network of pods"));
         }
         if direction == Direction::Ingress
             && let (Some(a), Some(b)) = (subject.runs_on, peer.host)

@@ -1,11 +1,11 @@
 //! Saved questions from `queries/`, embedded; a file `queries/ID.yaml` in the current folder wins over the embedded one.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::selector::nearest;
 
 /// A saved question.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
     /// Id, the file name without its ending.
@@ -16,17 +16,47 @@ pub struct Preset {
     pub from: String,
     /// Targets.
     pub to: String,
+    /// What kind of question it is.
+    #[serde(default, skip_serializing_if = "is_paths")]
+    pub ask: Ask,
+    /// TCP port of a question about connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Only Secrets of another namespace than the source's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub foreign: bool,
 }
 
-const EMBEDDED: [&str; 8] = [
+/// Kinds of saved questions.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// Attack paths from sources to targets.
+    #[default]
+    Paths,
+    /// Pods of the sources that may connect to the target.
+    Connections,
+    /// Namespaces that hold Secrets and have pods that no policy isolates.
+    OpenNamespaces,
+}
+
+fn is_paths(ask: &Ask) -> bool {
+    *ask == Ask::Paths
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+const EMBEDDED: [&str; 11] = [
     include_str!("../../queries/default-accounts-with-rights.yaml"),
     include_str!("../../queries/internet-to-secrets.yaml"),
     include_str!("../../queries/namespace-breakout.yaml"),
+    include_str!("../../queries/namespaces-without-default-deny.yaml"),
     include_str!("../../queries/pods-to-cluster-admin.yaml"),
     include_str!("../../queries/pods-to-foreign-secrets.yaml"),
+    include_str!("../../queries/pods-to-kubelets.yaml"),
+    include_str!("../../queries/pods-to-metadata-service.yaml"),
     include_str!("../../queries/pods-to-nodes.yaml"),
     include_str!("../../queries/unauthenticated-rights.yaml"),
     include_str!("../../queries/who-reads-every-secret.yaml"),

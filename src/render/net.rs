@@ -12,6 +12,7 @@ use crate::report::Verdict;
 use crate::report::answer::missing;
 use crate::report::connections::Connection;
 use crate::report::net::{Explained, Exposed, Reach};
+use crate::report::network_questions::OpenNamespace;
 
 const DIM: Style = Style::new().dimmed();
 
@@ -175,4 +176,59 @@ pub fn picture(names: &BTreeMap<&str, &str>, rows: &[Connection]) -> Picture {
         }
     }
     p
+}
+
+/// Workloads that connect to one target: those that share ports and doubts share a line.
+pub fn connecting(rows: &[Connection], to: &str) -> String {
+    let mut out = String::new();
+    let mut lines: BTreeMap<(bool, &str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for r in rows {
+        let ids = r.unknown_if.iter().map(String::as_str).collect();
+        lines.entry((r.answer == Verdict::Unknown, r.ports.as_str(), ids)).or_default().push(&r.from);
+    }
+    for ((unknown, ports, ids), from) in &lines {
+        let (word, style) = match unknown {
+            false => ("connect", bold(AnsiColor::Red)),
+            true => ("may connect", bold(AnsiColor::Yellow)),
+        };
+        let _ = writeln!(
+            out,
+            "{} to {} on {ports}: {} {}",
+            paint(style, word),
+            clean(to),
+            from.len(),
+            if from.len() == 1 { "workload" } else { "workloads" }
+        );
+        for id in ids {
+            let _ = writeln!(out, "{}", paint(DIM, &format!("  if {}: {}", clean(id), clean(&missing(id).text))));
+        }
+        for f in from {
+            let _ = writeln!(out, "  {}", clean(f));
+        }
+    }
+    if rows.is_empty() {
+        let _ = writeln!(out, "nothing connects to {}", clean(to));
+    }
+    out
+}
+
+/// Namespaces with Secrets and open pods.
+pub fn open_namespaces(rows: &[OpenNamespace]) -> String {
+    if rows.is_empty() {
+        return "no namespace with Secrets has a pod that no policy isolates\n".into();
+    }
+    let mut out = String::new();
+    for r in rows {
+        let mark = if r.answer == Verdict::Unknown { " ? (policies were not read)" } else { "" };
+        let _ = writeln!(
+            out,
+            "{}: {} of {} pods accept connections from everywhere, {} {}{mark}",
+            clean(&r.namespace),
+            r.open_pods,
+            r.pods,
+            r.secrets,
+            if r.secrets == 1 { "Secret" } else { "Secrets" }
+        );
+    }
+    out
 }

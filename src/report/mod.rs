@@ -7,6 +7,7 @@ pub mod connections;
 pub mod lint;
 pub mod name;
 pub mod net;
+pub mod network_questions;
 pub mod proof_file;
 mod row;
 mod source;

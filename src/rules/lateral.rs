@@ -37,6 +37,12 @@ fn serves(p: &Pod) -> Ports {
     if all.is_empty() { Ports::all() } else { all }
 }
 
+/// Labels of a pod in words.
+fn words(pods: &[Pod], p: u32) -> String {
+    let labels = pods.get(p as usize).into_iter().flat_map(|p| &p.metadata.labels);
+    labels.map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
 struct Lateral<'a, 'c> {
     network: &'a Network<'c>,
     /// What limits each class, by direction.
@@ -85,7 +91,8 @@ fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
             match l.network.engine.classes().of.get(i as usize).copied().flatten() {
                 Some(class) => {
                     let e = Emit::scope(Fact::NetClass(class)).from(exec);
-                    ctx.emit(e.because(o, "/metadata/labels", "", "policies tell the pod by its labels"));
+                    let ns = p.metadata.namespace.clone();
+                    ctx.emit(e.because(o, "/metadata/namespace", ns, "the pod has a network of its own"));
                 }
                 None if p.spec.host_network => {
                     let e = Emit::scope(Fact::NetHost).from(exec);
@@ -231,7 +238,8 @@ impl<'a> Lateral<'a, '_> {
                     let first = self.pods(class).first();
                     if let (Some(Limits::Open), Some(first)) = (self.limits(class, Direction::Egress), first) {
                         let e = Emit::scope(Fact::NetFrom(*peer)).from(Fact::NetClass(class)).maybe(unknown.clone());
-                        ctx.emit(e.because(pod_of(*first), "/metadata/labels", "", "the rule means the pod"));
+                        let labels = words(&ctx.cluster.objects.pods, *first);
+                        ctx.emit(e.because(pod_of(*first), "/metadata/labels", labels, "the rule means the pod"));
                     }
                 }
             }

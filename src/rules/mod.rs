@@ -63,6 +63,10 @@ pub fn vocabulary(cluster: &Cluster) -> Attack {
     for i in 0..cluster.objects.nodes.len() as u32 {
         facts.id(&Fact::Node(i));
     }
+    // What is no end of a connection is told so, not that it does not exist.
+    for i in 0..cluster.objects.secrets.len() as u32 {
+        facts.id(&Fact::Secret(i));
+    }
     let count = facts.values().len();
     Attack {
         graph: crate::graph::Builder::default().finish(count),

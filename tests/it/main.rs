@@ -11,6 +11,7 @@ mod fixes;
 mod fixtures;
 mod input;
 mod negatives;
+mod net_cli;
 mod netpol;
 mod netpol_naive;
 mod oracles;

@@ -21,11 +21,12 @@ fn run(id: &str, case: &str, format: &str) -> String {
 #[test]
 fn every_preset_fires_and_is_silent() {
     let known: BTreeSet<String> = kpath::query::presets::all().into_iter().map(|p| p.id).collect();
-    assert!(known.len() >= 8);
+    assert!(known.len() >= 11);
     for id in &known {
         for (case, rows) in [("firing", true), ("silent", false)] {
             let v: serde_json::Value = serde_json::from_str(&run(id, case, "json")).unwrap();
-            let paths = v["paths"].as_array().unwrap();
+            let rows_of = ["paths", "connections", "namespaces"].into_iter().find_map(|k| v[k].as_array());
+            let paths = rows_of.unwrap();
             assert_eq!(!paths.is_empty(), rows, "{id} {case}: {paths:?}");
             assert!(paths.iter().all(|p| p["answer"] == "yes"), "{id} {case}: {paths:?}");
             let text = run(id, case, "table").replace(repo("").to_str().unwrap(), "");
