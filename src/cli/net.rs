@@ -317,7 +317,7 @@ impl Can {
             (Ends::Internet, Ends::Internet) => {
                 return Err(Failure::usage("the internet reaches itself\nhint: name pods on one side"));
             }
-            (Ends::Internet, Ends::Some(to)) => self.from_internet(&cluster, &network, to)?,
+            (Ends::Internet, Ends::Some(to)) => self.published(&cluster, &network, to)?,
             (Ends::Some(from), Ends::Internet) => self.between(&cluster, &network, from, &[End::Internet], &settled)?,
             (Ends::Some(from), Ends::Some(to)) => self.between(&cluster, &network, from, to, &settled)?,
         };
@@ -383,7 +383,7 @@ impl Can {
         Ok(Answered { reach, from: shown(cluster, a), to: shown(cluster, b), unknown_because: j.unknowns })
     }
 
-    fn from_internet(&self, cluster: &Cluster, network: &Network<'_>, to: &[End]) -> Result<Answered, Failure> {
+    fn published(&self, cluster: &Cluster, network: &Network<'_>, to: &[End]) -> Result<Answered, Failure> {
         let all = exposure::exposures(cluster, network);
         let pods: BTreeSet<u32> = to.iter().filter_map(|e| if let End::Pod(p) = e { Some(*p) } else { None }).collect();
         let mut best: Option<(&Exposure, Ports)> = None;

@@ -39,7 +39,7 @@ pub enum Peer {
 }
 
 /// Ports of a rule.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortSpec {
     /// Numbers.
     pub numbers: Ports,

@@ -53,6 +53,7 @@ pub fn render(p: &Picture) -> String {
                 let label = if b.kind.is_empty() { b.name.clone() } else { format!("{}\n{}", b.kind, b.name) };
                 let shape = match b.shape {
                     Shape::Attacker | Shape::Workload => "box",
+                    Shape::Group => "folder",
                     Shape::Target => "octagon",
                     Shape::Node => "box3d",
                     Shape::Permission => "note",
@@ -94,7 +95,7 @@ pub fn render(p: &Picture) -> String {
             attribute("fontname", "Helvetica"),
         ];
         attributes.push(attribute("style", if a.unknown { "dotted" } else { "solid" }));
-        attributes.push(attribute("color", "#B3002D"));
+        attributes.push(attribute("color", if a.strong { "#B3002D" } else { "#444444" }));
         stmts.push(Stmt::Edge(Edge {
             ty: EdgeTy::Pair(Vertex::N(node_id(a.from)), Vertex::N(node_id(a.to))),
             attributes,

@@ -25,6 +25,8 @@ pub enum Shape {
     Workload,
     /// All inputs are needed.
     And,
+    /// Every one of several workloads.
+    Group,
 }
 
 impl Shape {
@@ -38,6 +40,7 @@ impl Shape {
             Shape::Identity => ("#FFE8A3", "#7A5600", "#111111"),
             Shape::Workload => ("#FFFFFF", "#333333", "#111111"),
             Shape::And => ("#4A4A4A", "#000000", "#FFFFFF"),
+            Shape::Group => ("#FFFFFF", "#555555", "#111111"),
         }
     }
 
@@ -51,6 +54,7 @@ impl Shape {
             Shape::Identity => "identity",
             Shape::Workload => "workload",
             Shape::And => "AND",
+            Shape::Group => "each of them",
         }
     }
 }
@@ -79,6 +83,8 @@ pub struct Arrow {
     pub label: String,
     /// Depends on missing data.
     pub unknown: bool,
+    /// A step of an attack, or a way in from the internet; others are drawn quietly.
+    pub strong: bool,
 }
 
 /// Boxes and arrows.
@@ -157,14 +163,14 @@ pub fn draw(attack: &Attack, cluster: &Cluster, caption: &str, lists: &[&[Step]]
                 });
                 for q in &needed {
                     let from = place(&mut p, &mut index, attack, cluster, *q, false);
-                    p.arrows.push(Arrow { from, to: and, label: String::new(), unknown: false });
+                    p.arrows.push(Arrow { from, to: and, label: String::new(), unknown: false, strong: true });
                 }
                 Some(and)
             } else {
                 needed.first().map(|q| place(&mut p, &mut index, attack, cluster, *q, false))
             };
             if let Some(from) = from.filter(|f| *f != to) {
-                p.arrows.push(Arrow { from, to, label, unknown });
+                p.arrows.push(Arrow { from, to, label, unknown, strong: true });
             }
         }
     }

@@ -51,6 +51,12 @@ pub fn render(p: &Picture, direction: Direction) -> Result<String, String> {
         s,
         r##"<defs><marker id="a" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L10 5L0 10z" fill="#B3002D"/></marker></defs>"##
     );
+    if p.arrows.iter().any(|a| !a.strong) {
+        let _ = writeln!(
+            s,
+            r##"<defs><marker id="b" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L10 5L0 10z" fill="#444444"/></marker></defs>"##
+        );
+    }
     let _ = writeln!(
         s,
         r##"<rect width="100%" height="100%" fill="#FFFFFF"/><g transform="translate({MARGIN} {MARGIN})">"##
@@ -140,6 +146,12 @@ fn shape(s: &mut String, k: Shape, r: Rect) {
             s,
             r##"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" rx="7" {common} stroke-width="1.4"/>"##
         ),
+        Shape::Group => writeln!(
+            s,
+            r##"<rect x="{:.1}" y="{:.1}" width="{w:.1}" height="{h:.1}" rx="7" {common}/><rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" rx="7" {common}/>"##,
+            x + 3.0,
+            y + 3.0
+        ),
         Shape::Identity => writeln!(s, r##"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" {common}/>"##),
         Shape::Target => {
             let c = 9.0_f64.min(h / 3.0);
@@ -201,10 +213,11 @@ fn arrows(s: &mut String, p: &Picture, l: &Layout) {
         for q in chunks.remainder() {
             let _ = write!(d, "L{:.1} {:.1}", q.0, q.1);
         }
+        let (color, width, head) = if a.strong { ("#B3002D", "2", "a") } else { ("#444444", "1.3", "b") };
         let dash = if a.unknown { r##" stroke-dasharray="2 4""## } else { "" };
         let _ = writeln!(
             s,
-            r##"<path d="{d}" fill="none" stroke="#B3002D" stroke-width="2"{dash} marker-end="url(#a)"/>"##
+            r##"<path d="{d}" fill="none" stroke="{color}" stroke-width="{width}"{dash} marker-end="url(#{head})"/>"##
         );
     }
 }

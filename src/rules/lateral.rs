@@ -50,7 +50,7 @@ struct Lateral<'a, 'c> {
     /// Nodes with pods in their network, by name: number and one of these pods.
     nodes: BTreeMap<&'c str, (u32, u32)>,
     /// Peer and ports of an egress rule, by number.
-    destinations: BTreeMap<(u32, Ports, Vec<(String, Option<Protocol>)>), u32>,
+    destinations: BTreeMap<(u32, PortSpec), u32>,
     pairs: usize,
 }
 
@@ -248,7 +248,7 @@ impl<'a> Lateral<'a, '_> {
 
     fn destination(&mut self, peer: u32, ports: &PortSpec) -> u32 {
         let next = self.destinations.len() as u32;
-        *self.destinations.entry((peer, ports.numbers.clone(), ports.names.clone())).or_insert(next)
+        *self.destinations.entry((peer, ports.clone())).or_insert(next)
     }
 
     /// Sources that policies limit, to destinations that nothing limits.
@@ -268,13 +268,7 @@ impl<'a> Lateral<'a, '_> {
             let text = ports.numbers.to_string();
             ctx.emit(e.because(policy, format!("/spec/egress/{n}"), text, "the rule lets the connection out"));
         }
-        let all: Vec<((u32, PortSpec), u32)> = self
-            .destinations
-            .iter()
-            .map(|((peer, numbers, names), n)| {
-                ((*peer, PortSpec { numbers: numbers.clone(), names: names.clone() }), *n)
-            })
-            .collect();
+        let all: Vec<((u32, PortSpec), u32)> = self.destinations.iter().map(|(k, n)| (k.clone(), *n)).collect();
         for ((peer, ports), n) in all {
             let Some((sure, maybe)) = self.network.engine.classes().members.get(peer as usize) else { continue };
             for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {

@@ -7,7 +7,7 @@ use super::super::address::is_public;
 use super::super::classes::Namespace;
 use super::backends::Which;
 use super::service::{annotation, internal_annotation};
-use super::{Found, Origin, Publicity, Search, Way};
+use super::{Entry, Found, Origin, Publicity, Search, Way};
 use crate::model::gateway::{Condition, FromNamespaces, Gateway, Listener, Reference, Route};
 use crate::model::kind::{Kind, Obj};
 
@@ -241,7 +241,12 @@ impl<'c> Search<'_, 'c> {
         let pointer = format!("/spec/rules/{n}/backendRefs/{b}/name");
         let found = found.clone().hop(o, pointer, backend.name.clone(), "the route sends requests to the Service");
         for b in self.backends.of(self.network, service, which) {
-            self.keep(Way::Gateway, o, Some(service), at.clone(), &b, found.clone(), origin);
+            self.keep(
+                Entry { way: Way::Gateway, object: o, service: Some(service), at: at.clone() },
+                &b,
+                found.clone(),
+                origin,
+            );
         }
     }
 

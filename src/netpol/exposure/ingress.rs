@@ -3,7 +3,7 @@
 use super::super::address::is_public;
 use super::backends::Which;
 use super::service::{annotation, cite};
-use super::{Found, Origin, Publicity, Search, Way};
+use super::{Entry, Found, Origin, Publicity, Search, Way};
 use crate::model::kind::{Kind, Obj};
 use crate::model::network::{Ingress, ServiceBackend};
 use crate::model::platform::controller_image;
@@ -48,7 +48,12 @@ impl Search<'_, '_> {
             let found =
                 found.clone().hop(o, pointer, backend.name.clone(), "the Ingress routes requests to the Service");
             for b in self.backends.of(self.network, service, which) {
-                self.keep(Way::Ingress, o, Some(service), at.clone(), &b, found.clone(), &origin);
+                self.keep(
+                    Entry { way: Way::Ingress, object: o, service: Some(service), at: at.clone() },
+                    &b,
+                    found.clone(),
+                    &origin,
+                );
             }
         }
     }

@@ -141,6 +141,19 @@ pub(super) enum Origin {
     Pods(Vec<u32>),
 }
 
+/// Where a way begins.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Kind of way.
+    pub way: Way,
+    /// Object that publishes it.
+    pub object: Obj,
+    /// Service in front of the pods, by number.
+    pub service: Option<u32>,
+    /// Host and path, or address and port.
+    pub at: String,
+}
+
 /// Everything that looking for exposure needs.
 pub(super) struct Search<'s, 'c> {
     cluster: &'c Cluster,
@@ -167,24 +180,15 @@ pub fn exposures(cluster: &Cluster, network: &Network<'_>) -> Vec<Exposure> {
 
 impl Search<'_, '_> {
     /// Checks the last hop to a pod and keeps the way.
-    fn keep(
-        &mut self,
-        way: Way,
-        entry: Obj,
-        service: Option<u32>,
-        at: String,
-        b: &backends::Backend,
-        found: Found,
-        origin: &Origin,
-    ) {
+    fn keep(&mut self, e: Entry, b: &backends::Backend, found: Found, origin: &Origin) {
         let (object, pointer, value) = b.because.clone();
         let found = found.hop(object, pointer, value, "the pod is behind it");
         let found = self.policy(found, origin, b.pod, &b.ports);
         self.out.push(Exposure {
-            way,
-            entry,
-            service,
-            at,
+            way: e.way,
+            entry: e.object,
+            service: e.service,
+            at: e.at,
             pod: b.pod,
             ports: b.ports.clone(),
             publicity: found.publicity,

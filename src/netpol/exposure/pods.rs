@@ -2,7 +2,7 @@
 
 use super::super::ports::{Ports, Protocol};
 use super::backends::Backend;
-use super::{Found, Origin, Search, Way};
+use super::{Entry, Found, Origin, Search, Way};
 use crate::model::kind::{Kind, Obj};
 
 impl Search<'_, '_> {
@@ -37,14 +37,24 @@ impl Search<'_, '_> {
                     };
                     let because = (o, format!("{}/ports/{n}/{field}", c.pointer()), number.to_string());
                     let b = Backend { pod, ports: Ports::one(protocol, own), because };
-                    self.keep(way, o, None, format!("{address}:{port}"), &b, found(), &Origin::Client);
+                    self.keep(
+                        Entry { way, object: o, service: None, at: format!("{address}:{port}") },
+                        &b,
+                        found(),
+                        &Origin::Client,
+                    );
                 }
             }
             if p.spec.host_network && !declared {
                 let id = format!("pod-listens:{}", p.metadata.path());
                 let found = found().possible(id, "it declares no port");
                 let b = Backend { pod, ports: Ports::all(), because: (o, "/spec/hostNetwork".into(), "true".into()) };
-                self.keep(Way::HostNetwork, o, None, address.clone(), &b, found, &Origin::Client);
+                self.keep(
+                    Entry { way: Way::HostNetwork, object: o, service: None, at: address.clone() },
+                    &b,
+                    found,
+                    &Origin::Client,
+                );
             }
         }
     }

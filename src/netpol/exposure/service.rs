@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::address::is_public;
 use super::backends::Which;
-use super::{Found, Origin, Search, Way};
+use super::{Entry, Found, Origin, Search, Way};
 use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::model::meta::Labels;
@@ -108,7 +108,12 @@ impl Search<'_, '_> {
         let ports: Vec<String> = s.spec.ports.iter().map(|p| p.port.to_string()).collect();
         let at = format!("{at}:{}", ports.join(","));
         for b in self.backends.of(self.network, o.index, Which::All) {
-            self.keep(Way::LoadBalancer, o, Some(o.index), at.clone(), &b, found.clone(), &origin);
+            self.keep(
+                Entry { way: Way::LoadBalancer, object: o, service: Some(o.index), at: at.clone() },
+                &b,
+                found.clone(),
+                &origin,
+            );
         }
     }
 
@@ -212,7 +217,7 @@ impl Search<'_, '_> {
                         format!("node:{node_port}"),
                     ),
                 };
-                self.keep(Way::NodePort, o, Some(o.index), at, &b, found, &origin);
+                self.keep(Entry { way: Way::NodePort, object: o, service: Some(o.index), at }, &b, found, &origin);
             }
         }
     }
@@ -245,7 +250,12 @@ impl Search<'_, '_> {
         };
         for b in self.backends.of(self.network, o.index, Which::All) {
             let at = format!("{address}:{}", ports.join(","));
-            self.keep(Way::ExternalIp, o, Some(o.index), at, &b, found.clone(), &Origin::ClientOrNode);
+            self.keep(
+                Entry { way: Way::ExternalIp, object: o, service: Some(o.index), at },
+                &b,
+                found.clone(),
+                &Origin::ClientOrNode,
+            );
         }
     }
 }
