@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use kpath::model::Cluster;
+use kpath::netpol::exposure::exposures;
+use kpath::netpol::network::Network;
 use kpath::query::selector;
 use kpath::report::answer::{self, Question};
 use kpath::rules;
@@ -53,6 +55,26 @@ fn one_closure(bencher: Bencher<'_, '_>, pods: usize) {
     let Ok(from) = selector::resolve(&attack, &cluster, "internet", true) else { return };
     let starts: Vec<_> = from.facts.iter().flat_map(|f| answer::starts(&attack, &cluster, *f)).collect();
     bencher.counter(ItemsCount::new(attack.graph.instances.len())).bench(|| closure(&attack.graph, &mask, &starts));
+}
+
+/// Policies, classes, peers and what the internet reaches; with `adversarial` every pod has a policy of its own.
+#[divan::bench(args = SIZES, consts = [false, true])]
+fn network<const ADVERSARIAL: bool>(bencher: Bencher<'_, '_>, pods: usize) {
+    let snapshot = synth::snapshot(pods, 1, ADVERSARIAL).unwrap_or_default();
+    let cluster = snapshot.into_cluster(&ClusterOptions::default());
+    bencher.counter(ItemsCount::new(cluster.objects.network_policies.len())).bench(|| {
+        let network = Network::new(black_box(&cluster));
+        exposures(&cluster, &network).len()
+    });
+}
+
+/// The graph with connections between pods.
+#[divan::bench(args = SIZES, consts = [false, true])]
+fn lateral<const ADVERSARIAL: bool>(bencher: Bencher<'_, '_>, pods: usize) {
+    let snapshot = synth::snapshot(pods, 1, ADVERSARIAL).unwrap_or_default();
+    let cluster = snapshot.into_cluster(&ClusterOptions::default());
+    let assumptions = [rules::lateral::LATERAL.to_owned()].into();
+    bencher.counter(ItemsCount::new(pods)).bench(|| rules::build_for(black_box(&cluster), &assumptions));
 }
 
 #[divan::bench(args = SIZES)]

@@ -11,6 +11,7 @@ use super::gateway::{Gateway, GatewayClass, ReferenceGrant, Route};
 use super::meta::{Meta, keep_annotation};
 use super::network::*;
 use super::objects::*;
+use super::plugin_policy::PluginPolicy;
 use super::pod::Pod;
 use super::policy::{AdminPolicy, NetworkPolicy};
 use super::rbac::{Binding, Role};
@@ -168,6 +169,10 @@ kinds! {
     AdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" false Blocks true admin_network_policies AdminPolicy;
     BaselineAdminNetworkPolicy "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" false Blocks true baseline_admin_network_policies AdminPolicy;
     ClusterNetworkPolicy "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" false Blocks true cluster_network_policies AdminPolicy;
+    CiliumNetworkPolicy "cilium.io" "v2" "ciliumnetworkpolicies" true Blocks true cilium_network_policies PluginPolicy;
+    CiliumClusterwideNetworkPolicy "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" false Blocks true cilium_clusterwide_network_policies PluginPolicy;
+    CalicoNetworkPolicy "crd.projectcalico.org" "v1" "networkpolicies" true Blocks true calico_network_policies PluginPolicy;
+    GlobalNetworkPolicy "crd.projectcalico.org" "v1" "globalnetworkpolicies" false Blocks true global_network_policies PluginPolicy;
     Deployment "apps" "v1" "deployments" true Adds false deployments Workload;
     DaemonSet "apps" "v1" "daemonsets" true Adds false daemon_sets Workload;
     StatefulSet "apps" "v1" "statefulsets" true Adds false stateful_sets Workload;
@@ -213,9 +218,17 @@ impl Objects {
 impl Kind {
     /// Finds a kind by its name and API group; any version of the group is accepted.
     pub fn find(kind: &str, group: &str) -> Option<Kind> {
+        // Calico has the same kinds in the group of its own API server and in that of its CRDs, and a name of Kubernetes.
+        if group == "projectcalico.org" || group == "crd.projectcalico.org" {
+            return match kind {
+                "NetworkPolicy" => Some(Kind::CalicoNetworkPolicy),
+                "GlobalNetworkPolicy" => Some(Kind::GlobalNetworkPolicy),
+                _ => None,
+            };
+        }
         Kind::ALL.iter().copied().find(|k| {
             let i = k.info();
-            i.kind == kind && i.group == group
+            i.kind == kind && i.group == group && *k != Kind::CalicoNetworkPolicy
         })
     }
 
@@ -281,6 +294,7 @@ stored!(
     ReferenceGrant,
     NetworkPolicy,
     AdminPolicy,
+    PluginPolicy,
     PersistentVolume,
     PersistentVolumeClaim,
     WebhookConfiguration,

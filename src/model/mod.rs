@@ -10,6 +10,7 @@ pub mod meta;
 pub mod network;
 pub mod objects;
 pub mod platform;
+pub mod plugin_policy;
 pub mod pod;
 pub mod policy;
 pub mod rbac;

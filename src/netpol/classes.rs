@@ -82,11 +82,11 @@ pub fn named_ports(pod: &Pod) -> impl Iterator<Item = (&str, Protocol, u16)> {
 
 impl Classes {
     /// Sorts the pods of a cluster into classes.
-    pub fn new(cluster: &Cluster, policies: &Policies, ipblock_matches_pods: bool) -> Self {
+    pub fn new(cluster: &Cluster, policies: &Policies, plugin_keys: &[String], ipblock_matches_pods: bool) -> Self {
         let namespaces = namespaces(cluster);
         let number_of: FxHashMap<&str, u32> =
             namespaces.iter().zip(0u32..).map(|(n, i)| (n.name.as_str(), i)).collect();
-        let mentioned = Mentioned::new(cluster, policies);
+        let mentioned = Mentioned::new(cluster, policies, plugin_keys);
         let mut keys: IndexMap<Key, Vec<u32>, FxBuildHasher> = IndexMap::default();
         let mut of = Vec::with_capacity(cluster.objects.pods.len());
         for (p, i) in cluster.objects.pods.iter().zip(0u32..) {
@@ -217,7 +217,7 @@ struct Mentioned<'a> {
 }
 
 impl<'a> Mentioned<'a> {
-    fn new(cluster: &'a Cluster, policies: &'a Policies) -> Self {
+    fn new(cluster: &'a Cluster, policies: &'a Policies, plugin_keys: &'a [String]) -> Self {
         let of = |s: &'a LabelSelector| {
             s.match_labels.keys().chain(s.match_expressions.iter().map(|r| &r.key)).map(String::as_str)
         };
@@ -226,7 +226,8 @@ impl<'a> Mentioned<'a> {
             Peer::Pods(_, s) => Some(s),
             _ => None,
         });
-        let keys: BTreeSet<&str> = subjects.chain(peers).flat_map(of).collect();
+        let keys: BTreeSet<&str> =
+            subjects.chain(peers).flat_map(of).chain(plugin_keys.iter().map(String::as_str)).collect();
         let standard = policies.standard.iter().flat_map(|p| p.rules.iter().flatten().flatten().map(|r| &r.ports));
         let tiered = policies.tiered.iter().flat_map(|p| p.rules.iter().flatten().map(|r| &r.ports));
         let ports = standard.chain(tiered).flat_map(|p| &p.names).map(|(n, _)| n.as_str()).collect();

@@ -4,7 +4,7 @@ use super::classes::{Classes, in_block};
 use super::compile::{Action, OrderedRule, Peer, Policies, Rule, Tiered};
 use super::end::{Directory, End, Party};
 use super::ports::Ports;
-use super::{Direction, Settings};
+use super::{Direction, Settings, plugin};
 use crate::model::Cluster;
 use crate::model::kind::Obj;
 
@@ -83,6 +83,8 @@ struct Profile {
     standard: [Vec<u32>; 2],
     /// Administrators' policies in order, and whether it is sure.
     tiered: Vec<(u32, bool)>,
+    /// Policies of the plugin's own kinds, by direction: what they do is not known.
+    plugin: [Vec<Obj>; 2],
 }
 
 /// What limits a class in one direction.
@@ -132,7 +134,9 @@ impl<'c> Engine<'c> {
     /// Prepares the policies of a cluster.
     pub fn new(cluster: &'c Cluster, settings: Settings) -> Self {
         let policies = Policies::new(cluster);
-        let classes = Classes::new(cluster, &policies, settings.ipblock_matches_pods);
+        let plugin_rules = plugin::rules(cluster);
+        let keys: Vec<String> = plugin_rules.iter().flat_map(plugin::PluginRule::keys).collect();
+        let classes = Classes::new(cluster, &policies, &keys, settings.ipblock_matches_pods);
         let mut profiles = vec![Profile::default(); classes.list.len()];
         for (p, n) in policies.standard.iter().zip(0u32..) {
             let Some(spec) = cluster.objects.network_policies.get(p.object.index as usize) else { continue };
@@ -152,6 +156,18 @@ impl<'c> Engine<'c> {
                 for c in set {
                     if let Some(p) = profiles.get_mut(c as usize) {
                         p.tiered.push((n, certain));
+                    }
+                }
+            }
+        }
+        for rule in &plugin_rules {
+            let all = 0..classes.namespaces.len() as u32;
+            let places = classes.namespace(rule.namespace).map_or(all, |n| n..n + 1);
+            for (class, ns) in places.flat_map(|n| classes.of_namespace(n).iter().map(move |c| (*c, n))) {
+                let Some((c, ns)) = classes.get(class).zip(classes.namespaces.get(ns as usize)) else { continue };
+                if let Some(profile) = profiles.get_mut(class as usize).filter(|_| rule.concerns(ns, &c.labels)) {
+                    for (list, _) in profile.plugin.iter_mut().zip(rule.directions).filter(|(_, on)| *on) {
+                        list.push(rule.object);
                     }
                 }
             }
@@ -191,7 +207,8 @@ impl<'c> Engine<'c> {
         let standard = standard.filter_map(|n| self.policies.standard.get(*n as usize)).map(|p| p.object);
         let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
         let tiered = tiered.filter(|t| t.rules.get(direction as usize).is_some_and(|r| !r.is_empty()));
-        standard.chain(tiered.map(|t| t.object)).collect()
+        let plugin = profile.plugin.get(direction as usize).into_iter().flatten().copied();
+        standard.chain(tiered.map(|t| t.object)).chain(plugin).collect()
     }
 
     /// Number of rules of a policy for a direction.
@@ -210,7 +227,8 @@ impl<'c> Engine<'c> {
         let Some(profile) = self.profiles.get(class as usize) else { return Limits::Mixed };
         let d = direction as usize;
         let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
-        if tiered.filter_map(|t| t.rules.get(d)).any(|r| !r.is_empty()) {
+        let plugin = profile.plugin.get(d).is_some_and(|p| !p.is_empty());
+        if plugin || tiered.filter_map(|t| t.rules.get(d)).any(|r| !r.is_empty()) {
             return Limits::Mixed;
         }
         let standard = profile.standard.get(d).map_or(&[][..], Vec::as_slice);
@@ -284,6 +302,14 @@ impl<'c> Engine<'c> {
         }
         let live = std::mem::take(&mut s.live);
         s.record(Effect::Allowed, &live, None, "no policy decides it");
+        let plugin = profile.plugin.get(direction as usize).map_or(&[][..], Vec::as_slice);
+        for policy in plugin {
+            let why = "policies of the plugin's own kinds are not evaluated";
+            s.record(Effect::Unknown, &Ports::all(), Some((*policy, None)), why);
+        }
+        if !plugin.is_empty() {
+            return Side { must: Ports::none(), may: Ports::all() };
+        }
         let may = s.allowed.or(&live);
         Side { must: may.without(&s.denied), may }
     }

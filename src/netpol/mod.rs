@@ -12,6 +12,7 @@ mod end;
 pub mod enforce;
 pub mod exposure;
 pub mod network;
+pub mod plugin;
 pub mod ports;
 pub mod targets;
 

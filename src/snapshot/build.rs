@@ -7,7 +7,11 @@ pub fn list_unread(cluster: &mut Cluster) {
     if cluster.read.contains(&Kind::CustomResourceDefinition) {
         for kind in Kind::ALL {
             let info = kind.info();
-            let from_crd = info.optional && (info.group.starts_with("gateway.") || info.group.starts_with("policy."));
+            let from_crd = info.optional
+                && (info.group.starts_with("gateway.")
+                    || info.group.starts_with("policy.")
+                    || info.group == "cilium.io"
+                    || info.group == "crd.projectcalico.org");
             let name = format!("{}.{}", info.resource, info.group);
             let defined = cluster.objects.resource_definitions.iter().any(|c| c.metadata.name == name);
             if from_crd && !defined {
