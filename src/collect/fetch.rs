@@ -281,7 +281,7 @@ async fn pages(
             None | Some(Value::Null) => {}
             Some(_) => return Err(Failure::Other("the items of the server's list are no list".into())),
         }
-        page.insert("kind".into(), format!("{}List", info.kind).into());
+        page.insert("kind".into(), format!("{}List", kind.written()).into());
         page.insert("apiVersion".into(), kind.api_version().into());
         importer.document(Value::Object(page), "", Some(kind)).map_err(Failure::Other)?;
         if new.is_empty() {

@@ -240,6 +240,11 @@ impl Kind {
         })
     }
 
+    /// The kind as objects write it: Calico has one with the name of another.
+    pub fn written(self) -> &'static str {
+        if self == Kind::CalicoNetworkPolicy { "NetworkPolicy" } else { self.info().kind }
+    }
+
     /// `apiVersion` of the kind.
     pub fn api_version(self) -> String {
         let i = self.info();
