@@ -192,7 +192,8 @@ impl Can {
         let attack = ManuallyDrop::new(rules::build_for(&cluster, &question.assumptions));
         let from = resolve(&attack, &cluster, &self.from, self.allow_empty)?;
         let to = resolve(&attack, &cluster, &self.to, self.allow_empty)?;
-        let a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
+        let mut a = answer::ask(&attack, &cluster, &question, &from, &to, self.paths);
+        a.connects = answer::connects(&attack, &cluster, &from, &to);
         if let Some(path) = &self.proof {
             let file = proof_file::write(&attack, &cluster, &question, (&self.from, &from), (&self.to, &to), &a)
                 .map_err(Failure::error)?;

@@ -32,6 +32,9 @@ pub fn answer(cluster: &Cluster, question: &Question, from: &str, to: &str, a: &
             map.insert("moreProofs".into(), more.into());
         }
         map.insert("unknownBecause".into(), json!(a.unknown_because));
+        if let Some(c) = &a.connects {
+            map.insert("connects".into(), json!(c));
+        }
         if a.proofs.is_empty() {
             map.insert("reached".into(), json!(a.reached));
             map.insert("nearest".into(), json!(a.nearest));

@@ -89,6 +89,14 @@ pub fn answer(cluster: &Cluster, from: &str, to: &str, a: &Answer, width: usize)
         Verdict::Unknown => "may reach",
     };
     let _ = writeln!(out, "{}: {} {verb} {}", paint(style, word), clean(f), clean(t));
+    if let Some(c) = &a.connects {
+        let words = match c.answer {
+            Verdict::Yes => format!("connects to it on {}", c.ports),
+            Verdict::No => "does not connect to it".to_owned(),
+            Verdict::Unknown => format!("may connect to it on {}", c.ports),
+        };
+        let _ = writeln!(out, "{}", paint(DIM, &format!("  the network alone: {words} (kpath net can says why)")));
+    }
     for (n, p) in a.proofs.iter().enumerate() {
         if n > 0 {
             let _ = writeln!(out, "\n{}", paint(BOLD, &format!("another path ({})", n + 1)));

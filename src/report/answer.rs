@@ -137,6 +137,8 @@ pub struct Answer {
     pub reached: Vec<String>,
     /// Techniques that lack one premise, for a no.
     pub nearest: Vec<Near>,
+    /// Whether the one pod that was asked about may connect to the other: control is more than that.
+    pub connects: Option<super::net::Reach>,
     /// The start of the proof, by number.
     #[serde(skip)]
     pub source: Option<FactId>,
@@ -219,6 +221,7 @@ pub fn ask(
         unknown_because: unread,
         reached,
         nearest,
+        connects: None,
         source: None,
     }
 }
@@ -361,6 +364,7 @@ fn proven(
         proofs: steps,
         reached: Vec::new(),
         nearest: Vec::new(),
+        connects: None,
         source: Some(source),
     }
 }
@@ -429,4 +433,16 @@ fn explain_no(
         }
     }
     (reached, nearest)
+}
+
+/// Whether one pod may connect to another, where the question is about two single pods.
+pub fn connects(attack: &Attack, cluster: &Cluster, from: &Selection, to: &Selection) -> Option<super::net::Reach> {
+    let pod = |s: &Selection| match s.facts.iter().map(|f| attack.fact(*f)).collect::<Vec<_>>().as_slice() {
+        [Some(Fact::Pod(p))] => Some(crate::netpol::End::Pod(*p)),
+        _ => None,
+    };
+    let (from, to) = (pod(from)?, pod(to)?);
+    let network = crate::netpol::network::Network::new(cluster);
+    let all = crate::netpol::ports::Ports::all();
+    Some(super::net::reach(cluster, &network.judge(from, to, &all), &all))
 }

@@ -172,6 +172,16 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::AnyCertificate => "gets a client certificate for any user or group".into(),
         Fact::NamespaceAdmin(n) => format!("is admin of namespace {}", ns(n)),
         Fact::ClusterAdmin => "is cluster-admin".into(),
+        Fact::Intercepts(n) => format!("takes over traffic to Services of {}", ns(n)),
+        Fact::InterceptsService(i) => {
+            let m = cluster.objects.services.get(i as usize).map(|s| s.metadata.path()).unwrap_or_default();
+            format!("takes over traffic to Service {m}")
+        }
+        Fact::PoliciesOff(n) => format!("opens what network policies close in {}", ns(n)),
+        Fact::PolicyGone(i) => {
+            let m = cluster.objects.network_policies.get(i as usize).map(|p| p.metadata.path()).unwrap_or_default();
+            format!("removes NetworkPolicy {m}")
+        }
         Fact::Hint(n) => format!("reads ConfigMaps in {}", ns(n)),
     }
 }

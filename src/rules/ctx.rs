@@ -149,7 +149,7 @@ impl<'c> Ctx<'c> {
         let namespaces: Vec<String> = names.into_iter().collect();
         let namespace_index = namespaces.iter().enumerate().map(|(i, n)| (n.clone(), i as u32)).collect();
         let mut by_name: BTreeMap<(Kind, String), Vec<u32>> = BTreeMap::new();
-        for kind in [Kind::Secret, Kind::Pod, Kind::ServiceAccount] {
+        for kind in [Kind::Secret, Kind::Pod, Kind::ServiceAccount, Kind::Service, Kind::NetworkPolicy] {
             for i in 0..cluster.objects.len(kind) {
                 if let Some(m) = cluster.objects.meta(kind, i) {
                     by_name.entry((kind, m.name.clone())).or_default().push(i as u32);

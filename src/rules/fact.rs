@@ -209,6 +209,14 @@ pub enum Fact {
     NamespaceAdmin(u32),
     /// All rights everywhere.
     ClusterAdmin,
+    /// Can take over traffic to the Services of a namespace; `u32::MAX` is the whole cluster.
+    Intercepts(u32),
+    /// Can take over traffic to a Service.
+    InterceptsService(u32),
+    /// Can make the network policies of a namespace allow everything; `u32::MAX` is the whole cluster.
+    PoliciesOff(u32),
+    /// Can remove one network policy.
+    PolicyGone(u32),
     /// A hint without an effect of its own.
     Hint(u32),
 }
@@ -265,6 +273,7 @@ impl Fact {
                 | Fact::AnyNode
                 | Fact::NamedNode
                 | Fact::Reach(_)
+                | Fact::PolicyGone(_)
                 | Fact::NetClass(_)
                 | Fact::NetOpen
                 | Fact::NetHost

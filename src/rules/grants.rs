@@ -279,6 +279,8 @@ fn conclude(
                 (Target::Workload(Some(kind)), ns) => Fact::Templates(kind, ns),
                 (Target::Attach, ns) => Fact::AttachIn(ns),
                 (Target::Hint, ns) => Fact::Hint(ns),
+                (Target::Services | Target::ServicesByPod, ns) => Fact::Intercepts(ns),
+                (Target::Policies, ns) => Fact::PoliciesOff(ns),
                 (Target::Right(_) | Target::NodePods, _) => return,
             };
             put(ctx, fact, None);
@@ -300,6 +302,18 @@ fn conclude(
                     Target::Attach => {
                         each(ctx, Kind::Pod, name, scope, |ctx, i, o| put(ctx, Fact::Attached(i), Some(o)));
                     }
+                    Target::Services => each(ctx, Kind::Service, name, scope, |ctx, i, o| {
+                        put(ctx, Fact::InterceptsService(i), Some(o));
+                    }),
+                    Target::ServicesByPod => each(ctx, Kind::Pod, name, scope, |ctx, _, o| {
+                        let ns = ctx.meta(o).and_then(|m| ctx.ns(&m.namespace));
+                        if let Some(ns) = ns {
+                            put(ctx, Fact::Intercepts(ns), Some(o));
+                        }
+                    }),
+                    Target::Policies => each(ctx, Kind::NetworkPolicy, name, scope, |ctx, i, o| {
+                        put(ctx, Fact::PolicyGone(i), Some(o));
+                    }),
                     Target::NodePods => {
                         for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
                             if p.spec.node_name == *name && !p.finished() {

@@ -72,6 +72,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     l.outgoing(ctx);
     l.both(ctx);
     l.hosts(ctx);
+    l.opened(ctx);
     l.cut(ctx);
     l.unenforced(ctx);
     exploit(ctx);
@@ -408,6 +409,41 @@ impl<'a> Lateral<'a, '_> {
                 e = e.because(pod_of(p), "/metadata/namespace", "", "no policy forbids it");
             }
             ctx.emit(e);
+        }
+    }
+
+    /// Who can change policies is not kept apart by them; those of administrators stay.
+    fn opened(&self, ctx: &mut Ctx<'_>) {
+        for class in 0..self.network.engine.classes().list.len() as u32 {
+            let Some(c) = self.network.engine.classes().get(class) else { continue };
+            let namespace = self.network.engine.classes().namespaces.get(c.namespace as usize);
+            let Some((name, ns)) = namespace.and_then(|n| Some((n.name.clone(), ctx.ns(&n.name)?))) else { continue };
+            for d in [Direction::Ingress, Direction::Egress] {
+                if !matches!(self.limits(class, d), Some(Limits::Rules(_))) {
+                    continue;
+                }
+                let policies = self.network.engine.policies_of(class, d);
+                let Some(first) = policies.first().copied() else { continue };
+                let mut ways = vec![Fact::PoliciesOff(ns), Fact::PoliciesOff(super::fact::EVERYWHERE)];
+                // One policy alone: it is enough to take that one away.
+                ways.extend(Some(Fact::PolicyGone(first.index)).filter(|_| policies.len() == 1));
+                ways.retain(|w| ctx.facts.find(w).is_some());
+                for way in ways {
+                    let why = "the policy can be changed or overruled";
+                    match d {
+                        Direction::Ingress => {
+                            for p in self.pods(class) {
+                                let e = connect(*p).from(way).from(Fact::NetOpen);
+                                ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
+                            }
+                        }
+                        Direction::Egress => {
+                            let e = Emit::scope(Fact::NetOpen).from(way).from(Fact::NetClass(class));
+                            ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -87,6 +87,12 @@ pub enum Target {
     Workload(Option<Kind>),
     /// A right that needs another premise.
     Right(Right),
+    /// Traffic to Services.
+    Services,
+    /// Traffic to whatever a Service of the namespace may stand for; names are pods.
+    ServicesByPod,
+    /// Network policies that are out of the way; names are policies.
+    Policies,
     /// A finding without an effect.
     Hint,
 }
@@ -170,6 +176,58 @@ pub const SINGLE: &[Row] = &[
         Target::Secrets,
         3,
         "a dry-run deletecollection returns the Secrets",
+    ),
+    row(
+        "svc-externalname",
+        &[need(CHANGE, "", "services", "")],
+        Target::Services,
+        3,
+        "a Service can be made a name outside of the cluster",
+    ),
+    row(
+        "svc-externalips",
+        &[need(&["create", "patch", "update"], "", "services", "")],
+        Target::Services,
+        4,
+        "a Service can claim the address of another",
+    ),
+    row(
+        "svc-status-lb-hijack",
+        &[need(CHANGE, "", "services", "status")],
+        Target::Services,
+        3,
+        "the status of a load balancer can name any address",
+    ),
+    row(
+        "svc-join-by-status",
+        &[need(CHANGE, "", "pods", "status")],
+        Target::ServicesByPod,
+        3,
+        "the status of a pod carries its labels and addresses too",
+    ),
+    row(
+        "svc-endpoints-write",
+        &[
+            need(&["create", "patch", "update"], "discovery.k8s.io", "endpointslices", ""),
+            need(&["create", "patch", "update"], "", "endpoints", ""),
+        ],
+        Target::Services,
+        3,
+        "endpoints say where a Service sends to",
+    ),
+    row(
+        "netpol-remove",
+        &[need(&["delete", "deletecollection", "patch", "update"], "networking.k8s.io", "networkpolicies", "")],
+        Target::Policies,
+        3,
+        "the rule allows taking policies away",
+    ),
+    row(
+        "netpol-add-allow",
+        &[need(&["create"], "networking.k8s.io", "networkpolicies", "")],
+        Target::Policies,
+        3,
+        "what one policy allows, no other takes away",
     ),
     row(
         "configmap-read-creds",

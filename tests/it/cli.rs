@@ -73,6 +73,7 @@ fn json_follows_the_committed_schema() {
         &["analyze", "--demo", "-o", "json"][..],
         &["can", "pod/ci/runner", "reach", "cluster-admin", "--demo", "-o", "json"],
         &["can", "pod/shop/redis", "reach", "cluster-admin", "--demo", "-o", "json"],
+        &["can", "pod/shop/redis", "reach", "pod/shop/web", "--demo", "-o", "json"],
     ] {
         let v: serde_json::Value = serde_json::from_slice(&kpath(args).stdout).unwrap();
         let errors: Vec<String> = validator.iter_errors(&v).map(|e| e.to_string()).collect();
@@ -93,6 +94,19 @@ fn the_first_screen_of_the_readme_is_current() {
     } else {
         assert_eq!(old, screen, "README.md is old; write it with KPATH_WRITE=1 cargo test");
     }
+}
+
+#[test]
+fn between_two_pods_the_network_is_told_apart_from_control() {
+    let o = out(&kpath(&["can", "pod/shop/redis", "reach", "pod/shop/web", "--demo"]));
+    assert!(o.starts_with("no: pod/shop/redis does not reach pod/shop/web\n"), "{o}");
+    assert!(o.contains("the network alone: connects to it on all ports"), "{o}");
+    let v: serde_json::Value =
+        serde_json::from_str(&out(&kpath(&["can", "pod/shop/redis", "reach", "pod/shop/web", "--demo", "-o", "json"])))
+            .unwrap();
+    assert_eq!((&v["answer"], &v["connects"]["answer"]), (&"no".into(), &"yes".into()));
+    let other = out(&kpath(&["can", "pod/shop/redis", "reach", "cluster-admin", "--demo", "-o", "json"]));
+    assert!(!other.contains("connects\":"), "{other}");
 }
 
 #[test]
