@@ -196,3 +196,40 @@ fn json_follows_the_committed_schema() {
     }
     assert!(!validator.is_valid(&serde_json::json!({"schemaVersion": 1, "connections": [{"from": "a"}]})));
 }
+
+/// Under lateral-exploitable, who may change the policies is not kept apart by them.
+#[test]
+fn rights_over_policies_open_what_they_close() {
+    let base = std::fs::read_to_string(repo("testdata/techniques/netpol-remove/fires.yaml")).unwrap();
+    // A plugin that enforces policies and has no pods of its own.
+    let base = base.replace("operatingSystem: linux", "operatingSystem: linux\n    kubeletVersion: v1.36.2+k3s1");
+    let more = |policy: &str| {
+        format!(
+            "{base}---\napiVersion: v1\nkind: Pod\nmetadata: {{name: db, namespace: prod, labels: {{app: db}}}}\nspec: {{nodeName: w1, automountServiceAccountToken: false, containers: [{{name: c, image: db}}]}}\n---\napiVersion: {policy}\n"
+        )
+    };
+    let standard = "networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: prod}\nspec: {podSelector: {matchLabels: {app: db}}}";
+    let admin = "policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: db}\nspec: {priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}";
+    let dir = tempfile::tempdir().unwrap();
+    let ask = |text: String, assume: bool| {
+        let file = dir.path().join("a.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut args = vec!["can", "pod/prod/app", "reach", "pod/prod/db", "--complete", "-f", file.to_str().unwrap()];
+        if assume {
+            args.extend(["--assume", "lateral-exploitable"]);
+        }
+        json(&args)
+    };
+    let yes = ask(more(standard), true);
+    assert_eq!(yes["answer"], "yes", "{yes}");
+    assert!(yes["proof"].to_string().contains("NetworkPolicy"), "{yes}");
+    assert_eq!(ask(more(standard), false)["answer"], "no", "nothing is exploitable without the assumption");
+    assert_eq!(ask(more(standard).replace("- delete", "- get"), true)["answer"], "no");
+    assert_eq!(ask(more(admin), true)["answer"], "no", "what administrators deny stays denied");
+    // The right over that one policy is enough, over another it is not.
+    let named = |name: &str| {
+        more(standard).replace("  verbs:\n  - delete\n", &format!("  verbs:\n  - delete\n  resourceNames: [{name}]\n"))
+    };
+    assert_eq!(ask(named("db"), true)["answer"], "yes");
+    assert_eq!(ask(named("other"), true)["answer"], "no");
+}
