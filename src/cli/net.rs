@@ -53,7 +53,7 @@ struct Can {
     /// Source
     from: String,
     /// The word to
-    #[arg(value_parser = ["to"], hide_possible_values = true)]
+    #[arg(value_name = "to", value_parser = ["to"], hide_possible_values = true)]
     word: String,
     /// Destination
     to: String,

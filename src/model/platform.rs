@@ -125,7 +125,7 @@ pub fn network_plugin(image: &str) -> Option<(&'static str, Does)> {
 }
 
 /// Ingress and Gateway controllers: what their class says, and a part of the image of their pods.
-const CONTROLLERS: [(&str, &str); 12] = [
+const CONTROLLERS: [(&str, &str); 11] = [
     ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
     ("nginx.org/ingress-controller", "nginx-ingress"),
     ("traefik.io/ingress-controller", "traefik"),
@@ -136,13 +136,29 @@ const CONTROLLERS: [(&str, &str); 12] = [
     ("konghq.com/kic-gateway-controller", "kong"),
     ("projectcontour.io/", "envoyproxy/envoy"),
     ("gateway.envoyproxy.io/gatewayclass-controller", "envoyproxy/envoy"),
-    ("istio.io/", "istio/proxyv2"),
     ("cilium.io/ingress-controller", "cilium/cilium-envoy"),
 ];
 
 /// The part of the image that the pods of a controller have; `None` for one that is not known.
 pub fn controller_image(controller: &str) -> Option<&'static str> {
     CONTROLLERS.iter().find(|(c, _)| controller.starts_with(c)).map(|(_, image)| *image)
+}
+
+/// Classes by annotation that controllers serve without an IngressClass, and a part of the image of what serves them.
+const LEGACY_CLASSES: [(&str, &str); 7] = [
+    ("nginx", "ingress-nginx/controller"),
+    ("istio", "/pilot:"),
+    ("traefik", "traefik"),
+    ("kong", "kong"),
+    ("haproxy", "haproxy-ingress"),
+    ("contour", "projectcontour/contour"),
+    ("alb", "aws-load-balancer-controller"),
+];
+
+/// The part of an image that shows that an Ingress with a class by annotation alone is served; `None` for a class that is
+/// not known.
+pub fn legacy_class_image(class: &str) -> Option<&'static str> {
+    LEGACY_CLASSES.iter().find(|(c, _)| *c == class).map(|(_, image)| *image)
 }
 
 /// The part of an image that tells a controller, if it is one.
@@ -152,5 +168,7 @@ pub fn controller_part(image: &str) -> Option<&'static str> {
 
 /// Whether an image is one of a network plugin or a controller: rules look into its name.
 pub fn known_image(image: &str) -> bool {
-    network_plugin(image).is_some() || controller_part(image).is_some()
+    network_plugin(image).is_some()
+        || controller_part(image).is_some()
+        || LEGACY_CLASSES.iter().any(|(_, part)| image.contains(part))
 }

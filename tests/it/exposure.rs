@@ -297,6 +297,25 @@ fn ingresses() {
         ),
         ("an address that no Service has", ingress(nginx, public, ""), "public TCP 8080"),
         (
+            "a class by annotation that runs without an object",
+            ingress("", "", "kubernetes.io/ingress.class: istio")
+                + "---\n{apiVersion: v1, kind: Pod, metadata: {name: istiod, namespace: edge}, status: {phase: Running}, spec: {nodeName: w2, containers: [{name: c, image: docker.io/istio/pilot:1.30}]}}\n",
+            "possible ingress-public:prod/web",
+        ),
+        (
+            "a class by annotation that does not run",
+            ingress("", "", "kubernetes.io/ingress.class: istio"),
+            "internal: no controller serves it",
+        ),
+        (
+            "two classes of one controller, and no status",
+            ingress(nginx, "", "")
+                + &controller(public)
+                + "---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: inside}, spec: {controller: k8s.io/ingress-nginx}}\n",
+            "possible ingress-public:prod/web",
+        ),
+        ("no status, one class", ingress(nginx, "", "") + &controller(public), "public TCP 8080"),
+        (
             "ALB is internal by default",
             of_alb(""),
             "internal: the controller makes internal load balancers unless told otherwise",

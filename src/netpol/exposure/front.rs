@@ -1,10 +1,10 @@
 //! Pods of ingress and gateway controllers, found by the address they are published on, their name or their image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backends::Which;
 use super::{Exposure, Found, Search};
-use crate::model::platform::{controller_image, controller_part};
+use crate::model::platform::{controller_image, controller_part, legacy_class_image};
 
 /// Label of pods and Services that serve a Gateway.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -18,6 +18,8 @@ pub(super) struct Fronts {
     of_gateway: BTreeMap<(String, String), Vec<u32>>,
     /// Pods by the image of a controller.
     of_image: BTreeMap<&'static str, Vec<u32>>,
+    /// Classes by annotation whose controller runs.
+    legacy: BTreeSet<String>,
     /// The best way to each Service and to each pod, by its place among those found.
     to_service: BTreeMap<u32, usize>,
     to_pod: BTreeMap<u32, usize>,
@@ -51,6 +53,15 @@ impl Fronts {
                 of_image.entry(image).or_default().push(i);
             }
         }
+        let legacy =
+            search.cluster.objects.ingresses.iter().filter_map(|i| i.metadata.annotations.get(super::ingress::CLASS));
+        let legacy: BTreeSet<&String> = legacy.collect();
+        let runs = |class: &str| {
+            let pods = search.cluster.objects.pods.iter().filter(|p| !p.finished());
+            legacy_class_image(class)
+                .is_some_and(|part| pods.flat_map(|p| &p.spec.containers).any(|c| c.image.contains(part)))
+        };
+        let legacy = legacy.into_iter().filter(|c| runs(c)).cloned().collect();
         let (mut to_service, mut to_pod) = (BTreeMap::new(), BTreeMap::new());
         let better = |map: &mut BTreeMap<u32, usize>, key: u32, n: usize, e: &Exposure| {
             let now = map.get(&key).and_then(|m| search.out.get(*m)).map(|x| x.publicity);
@@ -64,23 +75,43 @@ impl Fronts {
                 better(&mut to_service, s, n, e);
             }
         }
-        Fronts { by_address, of_gateway, of_image, to_service, to_pod }
+        Fronts { by_address, of_gateway, of_image, legacy, to_service, to_pod }
     }
 }
 
 impl Search<'_, '_> {
+    /// Whether what serves a class by annotation runs, though the class has no object.
+    pub(super) fn serves_legacy(&self, class: &str) -> bool {
+        self.fronts.legacy.contains(class)
+    }
+
     /// The front of a route: by the addresses in its status, by the label of its Gateway, by the image of its controller.
     /// `None` where no pod of it is to be seen, as with the load balancers of clouds.
     pub(super) fn front(&self, addresses: &[&str], controller: &str, gateway: Option<(&str, &str)>) -> Option<Front> {
         if let Some(service) = addresses.iter().find_map(|a| self.fronts.by_address.get(*a)).copied() {
-            let pods: Vec<u32> =
-                self.backends.of(self.network, service, Which::All).into_iter().map(|b| b.pod).collect();
-            return Some(Front { service: Some(service), pods });
+            let pods = self.backends.of(self.network, service, Which::All).into_iter().map(|b| b.pod);
+            return Some(Front { service: Some(service), pods: self.distinct(pods) });
         }
         let labelled = gateway.and_then(|(ns, name)| self.fronts.of_gateway.get(&(ns.to_owned(), name.to_owned())));
         let by_image = || self.fronts.of_image.get(controller_image(controller)?);
         let pods = labelled.or_else(by_image)?;
-        Some(Front { service: None, pods: pods.clone() })
+        Some(Front { service: None, pods: self.distinct(pods.iter().copied()) })
+    }
+
+    /// One pod of each class: policies cannot tell the others. Of pods in the network of nodes, which may be one a node, a
+    /// few stand for all.
+    fn distinct(&self, pods: impl Iterator<Item = u32>) -> Vec<u32> {
+        const HOSTS: usize = 4;
+        let mut classes = BTreeSet::new();
+        let mut hosts = 0;
+        pods.filter(|p| match self.network.engine.classes().of.get(*p as usize).copied().flatten() {
+            Some(class) => classes.insert(class),
+            None => {
+                hosts += 1;
+                hosts <= HOSTS
+            }
+        })
+        .collect()
     }
 
     /// How public a front is itself: the best way to one of its pods.

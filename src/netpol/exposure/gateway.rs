@@ -36,8 +36,7 @@ fn condition(all: &[Condition], kind: &str) -> Option<bool> {
 /// Whether a kind of route fits a listener's protocol, where the listener names no kinds.
 fn fits(kind: Kind, protocol: &str) -> bool {
     match protocol {
-        "HTTP" => matches!(kind, Kind::HTTPRoute | Kind::GRPCRoute),
-        "HTTPS" => matches!(kind, Kind::HTTPRoute | Kind::GRPCRoute | Kind::TLSRoute),
+        "HTTP" | "HTTPS" => matches!(kind, Kind::HTTPRoute | Kind::GRPCRoute),
         "TLS" => matches!(kind, Kind::TLSRoute | Kind::TCPRoute),
         "TCP" => kind == Kind::TCPRoute,
         "UDP" => kind == Kind::UDPRoute,

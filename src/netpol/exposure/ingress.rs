@@ -9,7 +9,7 @@ use crate::model::network::{Ingress, ServiceBackend};
 use crate::model::platform::controller_image;
 
 /// Annotation from before classes had objects.
-const CLASS: &str = "kubernetes.io/ingress.class";
+pub(super) const CLASS: &str = "kubernetes.io/ingress.class";
 /// Scheme of an AWS application load balancer; it is internal unless told otherwise.
 const ALB_SCHEME: &str = "alb.ingress.kubernetes.io/scheme";
 
@@ -92,7 +92,12 @@ impl Search<'_, '_> {
         let private = !status.is_empty() && status.iter().all(|a| !a.ip.is_empty()) && !public;
         let front = self.front(&addresses, controller, None);
         if let Some(front) = front {
-            let own = self.front_found(&front);
+            let mut own = self.front_found(&front);
+            // Nothing says which of several controllers of a kind serves it.
+            let alike = self.cluster.objects.ingress_classes.iter().filter(|c| c.spec.controller == controller).count();
+            if status.is_empty() && front.service.is_none() && alike > 1 {
+                own = own.possible(id.clone(), "several classes have its controller, and none says that it serves it");
+            }
             let origin = Origin::Pods(front.pods);
             return match own.publicity {
                 // The status tells of an address that no Service of the cluster has: a balancer before the controller.
@@ -128,6 +133,9 @@ impl Search<'_, '_> {
         }
         // No address: only a controller that could not be looked for makes it unknown.
         let read = self.cluster.was_read(Kind::IngressClass) && self.cluster.was_read(Kind::Pod);
+        if read && class.is_none() && legacy.is_some_and(|c| self.serves_legacy(c)) {
+            return (found.possible(id, "it has no address yet"), outside);
+        }
         if read && class.is_none() {
             return (Found { hops: found.hops, ..Found::internal("no controller serves it") }, outside);
         }
