@@ -84,9 +84,12 @@ pub enum Does {
 }
 
 /// Network plugins by a part of an image of their DaemonSet. The first that matches counts.
-const PLUGINS: [(&str, &str, Does); 18] = [
+const PLUGINS: [(&str, &str, Does); 21] = [
     ("calico/node", "Calico", Does::Enforce),
+    ("calico-node", "Calico", Does::Enforce),
+    ("hardened-calico", "Calico", Does::Enforce),
     ("cilium/cilium", "Cilium", Does::Enforce),
+    ("cilium-cilium", "Cilium", Does::Enforce),
     ("antrea/antrea-agent", "Antrea", Does::Enforce),
     ("antrea/antrea-ubuntu", "Antrea", Does::Enforce),
     ("ovn-kubernetes", "OVN-Kubernetes", Does::Enforce),
@@ -124,14 +127,14 @@ pub fn network_plugin(image: &str) -> Option<(&'static str, Does)> {
     Some((*name, does))
 }
 
-/// Ingress and Gateway controllers: what their class says, and a part of the image of their pods.
+/// Ingress and Gateway controllers: what their class says, and the end of the repository that their pods' image is from.
 const CONTROLLERS: [(&str, &str); 11] = [
     ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
-    ("nginx.org/ingress-controller", "nginx-ingress"),
+    ("nginx.org/ingress-controller", "nginx/nginx-ingress"),
     ("traefik.io/ingress-controller", "traefik"),
     ("traefik.io/gateway-controller", "traefik"),
-    ("haproxy-ingress.github.io/controller", "haproxy-ingress"),
-    ("haproxy.org/ingress-controller", "kubernetes-ingress"),
+    ("haproxy-ingress.github.io/controller", "jcmoraisjr/haproxy-ingress"),
+    ("haproxy.org/ingress-controller", "haproxytech/kubernetes-ingress"),
     ("ingress-controllers.konghq.com/kong", "kong"),
     ("konghq.com/kic-gateway-controller", "kong"),
     ("projectcontour.io/", "envoyproxy/envoy"),
@@ -161,9 +164,21 @@ pub fn legacy_class_image(class: &str) -> Option<&'static str> {
     LEGACY_CLASSES.iter().find(|(c, _)| *c == class).map(|(_, image)| *image)
 }
 
+/// An image without tag and digest.
+fn repository(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(i, _)| i);
+    match image.rsplit_once(':') {
+        // A colon before a slash is that of a registry's port.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
+    }
+}
+
 /// The part of an image that tells a controller, if it is one.
 pub fn controller_part(image: &str) -> Option<&'static str> {
-    CONTROLLERS.iter().map(|(_, part)| *part).find(|part| image.contains(part))
+    let end =
+        |part: &&str| repository(image).strip_suffix(*part).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    CONTROLLERS.iter().map(|(_, part)| *part).find(end)
 }
 
 /// Whether an image is one of a network plugin or a controller: rules look into its name.

@@ -43,6 +43,11 @@ const PRIVATE: [&str; 15] = [
     "ff00::/8",
 ];
 
+/// The address of a number, if it is one.
+pub fn address((v6, n): Number) -> Option<IpAddr> {
+    if v6 { Some(IpAddr::from(n.to_be_bytes())) } else { u32::try_from(n).ok().map(|n| IpAddr::from(n.to_be_bytes())) }
+}
+
 /// Whether an address is routed on the internet.
 pub fn is_public(address: IpAddr) -> bool {
     let n = number(address);
@@ -87,9 +92,9 @@ impl Block {
         self.spans.iter().any(|(a, b)| (*a..=*b).contains(&n))
     }
 
-    /// Whether it has every address of a family.
+    /// Whether it has every IPv4 address, which is what a pod without an address will get in most clusters.
     pub fn is_everything(&self) -> bool {
-        self.spans == [((false, 0), (false, u128::from(u32::MAX)))] || self.spans == [((true, 0), (true, u128::MAX))]
+        self.spans == [((false, 0), (false, u128::from(u32::MAX)))]
     }
 
     /// Whether it has an address that is routed on the internet.
@@ -131,7 +136,7 @@ mod tests {
         ] {
             assert_eq!(b.contains(address.parse().unwrap()), inside, "{address}");
         }
-        assert!(block("0.0.0.0/0", &[]).is_everything() && block("::/0", &[]).is_everything());
+        assert!(block("0.0.0.0/0", &[]).is_everything() && !block("::/0", &[]).is_everything());
         assert!(!block("0.0.0.0/0", &["169.254.169.254/32"]).is_everything());
         assert!(!block("10.0.0.0/8", &["0.0.0.0/0"]).contains("10.0.0.1".parse().unwrap()));
         assert!(Block::new(&IpBlock { cidr: "10.0.0.0".into(), except: vec![] }).is_none());

@@ -163,7 +163,18 @@ impl Classes {
                 }
             }
             Peer::Block(_) if !ipblock_matches_pods => {}
-            Peer::Block(b) | Peer::Networks(b) => {
+            // A pod with addresses of both families may be reached by either: a rule about one of them is not about all.
+            Peer::Networks(b) => {
+                for (c, i) in self.list.iter().zip(0u32..) {
+                    let hits = c.addresses.iter().filter(|a| b.contains(**a)).count();
+                    match in_block(b, &c.addresses) {
+                        Some(true) if hits == c.addresses.len() => sure.insert(i),
+                        Some(false) => false,
+                        _ => maybe.insert(i),
+                    };
+                }
+            }
+            Peer::Block(b) => {
                 for (c, i) in self.list.iter().zip(0u32..) {
                     match in_block(b, &c.addresses) {
                         Some(true) => sure.insert(i),

@@ -1,5 +1,8 @@
 //! The verdict on one connection, side by side, with what decided it.
 
+use std::net::IpAddr;
+
+use super::address::{Number, address, is_public};
 use super::classes::{Classes, in_block};
 use super::compile::{Action, OrderedRule, Peer, Policies, Rule, Tiered};
 use super::end::{Directory, End, Party};
@@ -107,6 +110,10 @@ pub struct Engine<'c> {
     classes: Classes,
     profiles: Vec<Profile>,
     directory: Directory,
+    /// One public address of each kind that rules of administrators tell apart.
+    public: Vec<IpAddr>,
+    /// Policies of the plugin's own kinds for nodes, by direction.
+    host_plugin: [Vec<Obj>; 2],
 }
 
 /// State of one side while its tiers are gone through.
@@ -172,7 +179,10 @@ impl<'c> Engine<'c> {
                 }
             }
         }
-        Engine { cluster, settings, policies, classes, profiles, directory: Directory::new(cluster) }
+        let public = public_addresses(&policies);
+        let directory = Directory::new(cluster);
+        let host_plugin = plugin::for_nodes(cluster);
+        Engine { cluster, settings, policies, classes, profiles, directory, public, host_plugin }
     }
 
     /// The cluster.
@@ -277,6 +287,22 @@ impl<'c> Engine<'c> {
     ) -> Side {
         let none = Ports::none;
         let mut s = State { live: Ports::all(), allowed: none(), denied: none(), direction, events };
+        if peer.internet
+            && direction == Direction::Egress
+            && subject.class.and_then(|c| self.profiles.get(c as usize)).is_some_and(|p| !p.tiered.is_empty())
+        {
+            return self.to_internet(subject, s.events);
+        }
+        if subject.host.is_some() && subject.pod != peer.pod {
+            let plugin = self.host_plugin.get(direction as usize).map_or(&[][..], Vec::as_slice);
+            for policy in plugin {
+                let why = "policies of the plugin's own kinds are not evaluated";
+                s.record(Effect::Unknown, &Ports::all(), Some((*policy, None)), why);
+            }
+            if !plugin.is_empty() {
+                return Side { must: none(), may: Ports::all() };
+            }
+        }
         let settled = self.exempt(direction, subject, peer);
         if let Some((effect, why)) = settled {
             s.record(effect, &Ports::all(), None, why);
@@ -312,6 +338,26 @@ impl<'c> Engine<'c> {
         }
         let may = s.allowed.or(&live);
         Side { must: may.without(&s.denied), may }
+    }
+
+    /// Some address of the internet: what any of the public addresses that rules tell apart is let through to. A rule that
+    /// denies some addresses denies not all of them.
+    fn to_internet(&self, subject: &Party<'_>, events: Option<&mut Vec<Event>>) -> Side {
+        let one = |a: &IpAddr| Party { addresses: [*a].into_iter().collect(), ..Party::default() };
+        let mut all = Side::default();
+        let mut best = None;
+        for a in &self.public {
+            let side = self.side(Direction::Egress, subject, &one(a), None);
+            let rank = (!side.must.is_empty(), !side.may.is_empty());
+            if best.is_none_or(|(r, _)| rank > r) {
+                best = Some((rank, *a));
+            }
+            all = Side { must: all.must.or(&side.must), may: all.may.or(&side.may) };
+        }
+        if let (Some((_, a)), Some(events)) = (best, events) {
+            self.side(Direction::Egress, subject, &one(&a), Some(events));
+        }
+        all
     }
 
     /// What no policy changes.
@@ -530,4 +576,16 @@ impl<'c> Engine<'c> {
         }
         Ports::none()
     }
+}
+
+/// A public address between each two bounds of the blocks of administrators' rules.
+fn public_addresses(policies: &Policies) -> Vec<IpAddr> {
+    let plain = [IpAddr::from([1, 0, 0, 1]), IpAddr::from([0x2000, 0, 0, 0, 0, 0, 0, 1])];
+    let blocks = policies.peers.iter().filter_map(|p| match p {
+        Peer::Networks(b) | Peer::Block(b) => Some(b),
+        _ => None,
+    });
+    let bounds: std::collections::BTreeSet<Number> = blocks.flat_map(|b| b.bounds()).collect();
+    let starts = bounds.into_iter().filter_map(address).filter(|a| is_public(*a));
+    plain.into_iter().chain(starts).collect()
 }

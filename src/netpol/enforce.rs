@@ -41,9 +41,7 @@ pub fn enforcement(cluster: &Cluster) -> Enforcement {
         return Enforcement::Unknown(reason);
     }
     // Its controller is part of the k3s binary, and on unless --disable-network-policy is given.
-    if o.nodes.iter().any(|n| {
-        n.status.node_info.kubelet_version.contains("+k3s") || n.status.node_info.kubelet_version.contains("+rke2")
-    }) {
+    if o.nodes.iter().any(|n| n.status.node_info.kubelet_version.contains("+k3s")) {
         return Enforcement::Yes(o.nodes.first().map(|_| Obj { kind: Kind::Node, index: 0 }), "k3s");
     }
     match found.first() {
@@ -53,5 +51,11 @@ pub fn enforcement(cluster: &Cluster) -> Enforcement {
 }
 
 fn plugin(spec: &PodSpec) -> Option<(&'static str, Does)> {
-    spec.containers.iter().find_map(|c| network_plugin(&c.image))
+    // A pod may hold several: what enforces counts for more than what does not.
+    let all = spec.containers.iter().filter_map(|c| network_plugin(&c.image));
+    all.max_by_key(|(_, does)| match does {
+        Does::Enforce => 2,
+        Does::Ignore => 0,
+        _ => 1,
+    })
 }

@@ -55,6 +55,20 @@ pub fn rules(cluster: &Cluster) -> Vec<PluginRule<'_>> {
     out
 }
 
+/// Policies for nodes, by direction: Cilium's with a node selector. What they do is not known.
+pub fn for_nodes(cluster: &Cluster) -> [Vec<Obj>; 2] {
+    let mut out = [Vec::new(), Vec::new()];
+    for (p, index) in cluster.objects.cilium_clusterwide_network_policies.iter().zip(0u32..) {
+        for spec in std::iter::once(&p.spec).chain(&p.specs).filter(|s| s.node_selector) {
+            let sides = [spec.ingress || spec.ingress_deny, spec.egress || spec.egress_deny];
+            for (list, _) in out.iter_mut().zip(sides).filter(|(_, on)| *on) {
+                list.push(Obj { kind: Kind::CiliumClusterwideNetworkPolicy, index });
+            }
+        }
+    }
+    out
+}
+
 impl PluginRule<'_> {
     /// Keys of labels that it asks for.
     pub fn keys(&self) -> Vec<String> {

@@ -43,12 +43,9 @@ impl Protocol {
     }
 }
 
-/// Ports of every protocol, as sorted intervals that do not touch. A number holds the protocol in its upper half.
+/// Ports 1 to 65535 of every protocol, as sorted intervals that do not touch. A number holds the protocol in its upper half.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ports(SmallVec<[(u32, u32); 2]>);
-
-/// Last number: port 65535 of SCTP.
-const LAST: u32 = 2 << 16 | 0xffff;
+pub struct Ports(SmallVec<[(u32, u32); 3]>);
 
 impl Ports {
     /// No port.
@@ -58,11 +55,12 @@ impl Ports {
 
     /// Every port of every protocol.
     pub fn all() -> Self {
-        Ports(SmallVec::from_slice(&[(0, LAST)]))
+        Ports(PROTOCOLS.into_iter().map(|p| (p.base() + 1, p.base() + 0xffff)).collect())
     }
 
-    /// The ports of one protocol from `first` to `last`, both included; none when `last` is lower.
+    /// The ports of one protocol from `first` to `last`, both included; none when `last` is lower. Port 0 is no port.
     pub fn range(protocol: Protocol, first: u16, last: u16) -> Self {
+        let first = first.max(1);
         if last < first {
             return Ports::none();
         }
@@ -94,7 +92,7 @@ impl Ports {
     pub fn or(&self, other: &Ports) -> Ports {
         let mut all: SmallVec<[(u32, u32); 8]> = self.0.iter().chain(&other.0).copied().collect();
         all.sort_unstable();
-        let mut out: SmallVec<[(u32, u32); 2]> = SmallVec::new();
+        let mut out: SmallVec<[(u32, u32); 3]> = SmallVec::new();
         for (a, b) in all {
             match out.last_mut() {
                 Some(last) if a <= last.1.saturating_add(1) => last.1 = last.1.max(b),
@@ -160,7 +158,7 @@ impl fmt::Display for Ports {
             let parts: Vec<String> = self
                 .of(p)
                 .map(|(a, b)| match (a, b) {
-                    (0 | 1, u16::MAX) => "all".to_owned(),
+                    (1, u16::MAX) => "all".to_owned(),
                     (a, b) if a == b => a.to_string(),
                     (a, b) => format!("{a}-{b}"),
                 })
@@ -206,7 +204,10 @@ mod tests {
             assert_eq!(a.without(&b).or(&a.and(&b)), a, "{a} and {b}");
             assert!(a.without(&Ports::all()).is_empty() && Ports::all().and(&a) == a);
         }
-        assert!(Ports::all().contains(Protocol::Sctp, 65535) && Ports::all().contains(Protocol::Tcp, 0));
+        let all = Ports::all();
+        assert!(
+            all.contains(Protocol::Sctp, 65535) && all.contains(Protocol::Tcp, 1) && !all.contains(Protocol::Udp, 0)
+        );
     }
 
     #[test]

@@ -509,7 +509,7 @@ fn policies_of_plugins_make_unknown_what_they_are_about() {
             wide("spec: {endpointSelector: {matchLabels: {'k8s:io.kubernetes.pod.namespace': other}}, ingress: [{}]}"),
             "a>b:80=A a>c:80=U",
         ),
-        ("nodes", wide("spec: {nodeSelector: {}, ingress: [{}]}"), "a>b:80=A a>c:80=A"),
+        ("nodes", wide("spec: {nodeSelector: {}, ingress: [{}]}"), "a>b:80=A a>c:80=A a>h1:80=U h1>a:80=A"),
         ("an expression", calico("{selector: \"pod == 'b'\", types: [Ingress]}"), "a>b:80=U b>a:80=A c>a:80=A"),
         ("both directions", calico("{selector: has(pod), types: [Ingress, Egress]}"), "c>b:80=U b>c:80=U c>h1:80=A"),
         (

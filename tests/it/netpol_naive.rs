@@ -72,7 +72,7 @@ fn in_cidr(cidr: &str, a: IpAddr) -> bool {
     }
 }
 
-fn block(q: &Question<'_>, cidr: &str, except: &[String]) -> Known {
+fn block(q: &Question<'_>, cidr: &str, except: &[String], all: bool) -> Known {
     let inside = |a: IpAddr| in_cidr(cidr, a) && !except.iter().any(|e| in_cidr(e, a));
     match q.other {
         Other::Internet => {
@@ -90,10 +90,15 @@ fn block(q: &Question<'_>, cidr: &str, except: &[String]) -> Known {
                     node.into_iter().flat_map(|n| &n.status.addresses).map(|a| a.address.parse::<IpAddr>().unwrap()),
                 );
             }
-            if addresses.is_empty() && !(except.is_empty() && cidr.ends_with("/0")) {
+            if addresses.is_empty() && !(except.is_empty() && cidr == "0.0.0.0/0") {
                 return None;
             }
-            Some(addresses.is_empty() || addresses.into_iter().any(inside))
+            // One that denies is about a pod only if it is about every address that the pod can be reached at.
+            let hits = addresses.iter().filter(|a| inside(**a)).count();
+            if all && hits > 0 && hits < addresses.len() && !p.spec.host_network {
+                return None;
+            }
+            Some(addresses.is_empty() || hits > 0)
         }
     }
 }
@@ -132,7 +137,7 @@ fn any(all: impl Iterator<Item = Known>) -> Known {
 
 fn peer(q: &Question<'_>, own: &str, p: &NetworkPolicyPeer) -> Known {
     if let Some(b) = &p.ip_block {
-        return block(q, &b.cidr, &b.except);
+        return block(q, &b.cidr, &b.except, false);
     }
     let empty = LabelSelector::default();
     let Other::Pod(other) = q.other else { return Some(false) };
@@ -232,7 +237,7 @@ fn admin_peer(q: &Question<'_>, p: &AdminPeer) -> Known {
         return node.map(|n| s.matches(&n.metadata.labels));
     }
     if let Some(all) = &p.networks {
-        return any(all.iter().map(|c| block(q, c, &[])));
+        return any(all.iter().map(|c| block(q, c, &[], true)));
     }
     match q.other {
         Other::Pod(_) => Some(false),
@@ -316,6 +321,18 @@ fn tier(q: &Question<'_>, baseline: bool, next: Outcomes) -> Outcomes {
 }
 
 fn side(q: &Question<'_>) -> Outcomes {
+    // Some address of the internet: any that is let through is enough.
+    if matches!(q.other, Other::Internet) {
+        let all = ["8.8.8.8", "9.9.9.9", "2600::1"].map(|a| {
+            let other = Other::Address(a.parse().unwrap());
+            side(&Question { other, ..*q })
+        });
+        return match (all.contains(&ALLOW), all.iter().any(|o| o.allow)) {
+            (true, _) => ALLOW,
+            (false, true) => BOTH,
+            _ => DENY,
+        };
+    }
     if q.subject.finished() {
         return DENY;
     }
