@@ -3,13 +3,17 @@
 use super::decide::{Effect, Engine, Event};
 use super::end::End;
 use super::enforce::{Enforcement, enforcement};
-use super::ports::Ports;
+use super::ports::{Ports, Protocol};
+use super::targets::api_server;
 use super::{Direction, Settings};
 use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 
 /// Id of the unknown whether the network plugin enforces policies.
 pub const CNI_ENFORCES: &str = "cni-enforces";
+
+/// Id of the unknown whether the plugin checks the address of a Service before it is translated.
+pub const SEES_SERVICE: &str = "cni-sees-service-address";
 
 /// Whether one end may connect to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +39,8 @@ pub struct Judged {
     pub ports: Ports,
     /// Ids of unknowns that decide it.
     pub unknowns: Vec<String>,
+    /// The same by side, egress first: on each side that is open, one of its policies that allows is enough.
+    pub sides: [Vec<String>; 2],
     /// Policies stand in the way, and whether they are enforced is not known: without, the connection is there.
     pub unenforced: bool,
     /// What happened, side by side.
@@ -49,6 +55,8 @@ pub struct Network<'c> {
     /// Whether policies have an effect.
     pub enforcement: Enforcement,
     read: bool,
+    /// Where the API server listens, and the address of its Service.
+    api: (Vec<(End, Ports)>, Option<End>),
 }
 
 impl<'c> Network<'c> {
@@ -57,7 +65,10 @@ impl<'c> Network<'c> {
         Network {
             engine: Engine::new(cluster, Settings::default()),
             enforcement: enforcement(cluster),
-            read: cluster.was_read(Kind::NetworkPolicy),
+            api: api(cluster),
+            // A policy that could not be read may be the one.
+            read: cluster.was_read(Kind::NetworkPolicy)
+                && !cluster.gaps.iter().any(|g| g.id == "skipped:NetworkPolicy"),
         }
     }
 
@@ -67,6 +78,7 @@ impl<'c> Network<'c> {
             engine: Engine::new(cluster, Settings::default()),
             enforcement: Enforcement::Yes(None, "assumed"),
             read: true,
+            api: api(cluster),
         }
     }
 
@@ -90,6 +102,7 @@ impl<'c> Network<'c> {
             ingress: side(&flow.ingress),
             ports: if must.is_empty() { may.clone() } else { must.clone() },
             unknowns: Vec::new(),
+            sides: [Vec::new(), Vec::new()],
             unenforced: false,
             events,
         };
@@ -108,7 +121,10 @@ impl<'c> Network<'c> {
             Allowed::No
         };
         if out.allowed == Allowed::Unknown {
-            out.unknowns = self.undecided(&out.events);
+            out.sides = self.undecided(&out.events);
+            out.unknowns = out.sides.iter().flatten().cloned().collect();
+            out.unknowns.sort_unstable();
+            out.unknowns.dedup();
         }
         let policy =
             out.events.iter().any(|e| e.policy.is_some() && matches!(e.effect, Effect::Denied | Effect::Unknown));
@@ -121,11 +137,42 @@ impl<'c> Network<'c> {
             (out.allowed, out.ports) = (Allowed::Unknown, of.clone());
             out.unknowns = vec![CNI_ENFORCES.to_owned()];
         }
-        if out.allowed == Allowed::Yes && !self.read && self.limited(from, to) {
+        // What was not read could forbid it, and could allow what only the baseline forbids.
+        let open = out.allowed == Allowed::Yes || !self.ended(&out) && self.by_baseline(&out.events);
+        if open && !self.read && !matches!(self.enforcement, Enforcement::No(..)) && self.limited(from, to) {
             out.allowed = Allowed::Unknown;
             out.unknowns = vec!["unread:NetworkPolicy".to_owned()];
         }
         out
+    }
+
+    /// Whether NetworkPolicies were read.
+    pub fn read(&self) -> bool {
+        self.read
+    }
+
+    /// Whether a pod may connect to the API server: to one of its endpoints, which is what policies see behind the address
+    /// of its Service; where only that address is allowed, it depends on the plugin. Addresses that were not read count as
+    /// some address outside of the pods.
+    pub fn to_api_server(&self, from: End) -> Judged {
+        let (to, service) = &self.api;
+        let all = to.iter().map(|(to, ports)| self.judge(from, *to, ports));
+        let best = all.reduce(|a, b| if b.allowed > a.allowed { b } else { a });
+        let best = best.unwrap_or_else(|| self.judge(from, End::Somewhere, &Ports::all()));
+        if let Some(service) = service.filter(|_| best.allowed == Allowed::No) {
+            let by_service = self.judge(from, service, &Ports::one(Protocol::Tcp, 443));
+            if by_service.allowed != Allowed::No {
+                let unknowns = vec![SEES_SERVICE.to_owned()];
+                return Judged { allowed: Allowed::Unknown, unknowns, ..by_service };
+            }
+        }
+        best
+    }
+
+    /// Whether a policy that others go before is what denies.
+    fn by_baseline(&self, events: &[Event]) -> bool {
+        let tiers = [Kind::BaselineAdminNetworkPolicy, Kind::ClusterNetworkPolicy];
+        events.iter().any(|e| e.effect == Effect::Denied && e.policy.is_some_and(|o| tiers.contains(&o.kind)))
     }
 
     /// A pod that has ended has no network, whoever enforces what.
@@ -142,11 +189,11 @@ impl<'c> Network<'c> {
         own(from) || own(to)
     }
 
-    fn undecided(&self, events: &[Event]) -> Vec<String> {
+    fn undecided(&self, events: &[Event]) -> [Vec<String>; 2] {
         let cluster = self.engine.cluster();
         let path = |o: Obj| cluster.meta(o).map(crate::model::meta::Meta::path).unwrap_or_default();
-        let mut ids: Vec<String> = Vec::new();
-        for direction in [Direction::Egress, Direction::Ingress] {
+        [Direction::Egress, Direction::Ingress].map(|direction| {
+            let mut ids: Vec<String> = Vec::new();
             let of = || events.iter().filter(move |e| e.direction == direction);
             // Two administrators' policies that disagree at one priority: each is named.
             let open = of().any(|e| e.effect == Effect::Unknown) || {
@@ -155,14 +202,36 @@ impl<'c> Network<'c> {
             };
             if open {
                 ids.extend(of().filter_map(|e| e.policy).map(|o| format!("netpol-allows:{}", path(o))));
+                // The labels of namespaces decide where they were asked for and not read.
+                if !cluster.was_read(Kind::Namespace) {
+                    ids.push("unread:Namespace".to_owned());
+                }
             }
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        // The labels of namespaces decide where they were asked for and not read.
-        if !cluster.was_read(Kind::Namespace) {
-            ids.push("unread:Namespace".to_owned());
-        }
-        ids
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        })
     }
+}
+
+/// Where the API server listens: its endpoints, else its static pods, else some address; and the address of its Service.
+fn api(cluster: &Cluster) -> (Vec<(End, Ports)>, Option<End>) {
+    let usual = Ports::one(Protocol::Tcp, 443).or(&Ports::one(Protocol::Tcp, 6443));
+    let mut to: Vec<(End, Ports)> =
+        api_server(cluster).into_iter().map(|(a, (ports, _))| (End::Address(a), ports)).collect();
+    if to.is_empty() {
+        let static_pod = |p: &crate::model::pod::Pod| {
+            p.metadata.namespace == "kube-system"
+                && p.spec.host_network
+                && p.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver")
+        };
+        let pods = cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| static_pod(p) && !p.finished());
+        to.extend(pods.map(|(_, i)| (End::Pod(i), usual.clone())));
+    }
+    if to.is_empty() {
+        to.push((End::Somewhere, usual));
+    }
+    let service = cluster.find(Kind::Service, "default", "kubernetes");
+    let service = service.and_then(|s| cluster.objects.services.get(s as usize)?.spec.cluster_ip.parse().ok());
+    (to, service.map(End::Address))
 }

@@ -7,16 +7,10 @@ use super::fact::Fact;
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
 use crate::netpol::network::{Allowed, CNI_ENFORCES, Judged, Network};
-use crate::netpol::ports::Ports;
-use crate::netpol::targets::api_server;
 use crate::netpol::{Direction, Effect, End};
-
-/// Unknown whether the plugin looks at the address of a Service before it is translated.
-const SEES_SERVICE: &str = "cni-sees-service-address";
 
 /// Emits the ways of pods to the API server.
 pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
-    let targets = targets(ctx);
     let mut known: FxHashMap<u32, Judged> = FxHashMap::default();
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
         let o = Obj { kind: Kind::Pod, index: i as u32 };
@@ -27,20 +21,23 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         let class = network.engine.classes().of.get(i).copied().flatten();
         let judged = match class {
             // The pods of a class are alike to every policy.
-            Some(c) => known.entry(c).or_insert_with(|| to_api(ctx, network, &targets, i as u32)).clone(),
-            None => to_api(ctx, network, &targets, i as u32),
+            Some(c) => known.entry(c).or_insert_with(|| network.to_api_server(End::Pod(i as u32))).clone(),
+            None => network.to_api_server(End::Pod(i as u32)),
         };
         if judged.allowed == Allowed::No {
             continue;
         }
-        // Either it is not settled that policies forbid it, or they are not enforced.
-        let enforced = [CNI_ENFORCES.to_owned()];
-        let twice = judged.unenforced && judged.unknowns != enforced;
-        let ways = std::iter::once(judged.unknowns.as_slice()).chain(twice.then_some(&enforced[..]));
-        for ids in ways {
+        // Each alone opens it: one policy that allows is enough, and so is that none is enforced.
+        let mut ways: Vec<Option<String>> = judged.unknowns.iter().cloned().map(Some).collect();
+        if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
+            ways.push(Some(CNI_ENFORCES.to_owned()));
+        }
+        if judged.allowed == Allowed::Yes {
+            ways.push(None);
+        }
+        for id in ways {
             for ordinal in &containers {
-                let e = Emit::scope(Fact::ApiReach).from(Fact::Exec(i as u32, *ordinal));
-                let e = ids.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = Emit::scope(Fact::ApiReach).from(Fact::Exec(i as u32, *ordinal)).maybe(id.clone());
                 ctx.emit(evidence(e, &judged, o, p));
             }
         }
@@ -70,45 +67,4 @@ fn evidence<'a>(mut e: Emit<'a>, judged: &Judged, o: Obj, p: &'a Pod) -> Emit<'a
         "no policy limits what the pod may connect to"
     };
     e.because(o, "/metadata/namespace", p.metadata.namespace.clone(), why)
-}
-
-/// Where the API server listens: behind the address of the Service `kubernetes`, as policies see it, and that address.
-struct Targets {
-    endpoints: Vec<(End, Ports)>,
-    service: Option<End>,
-}
-
-fn targets(ctx: &Ctx<'_>) -> Targets {
-    let usual =
-        Ports::one(crate::netpol::ports::Protocol::Tcp, 443).or(&Ports::one(crate::netpol::ports::Protocol::Tcp, 6443));
-    let mut endpoints: Vec<(End, Ports)> =
-        api_server(ctx.cluster).into_iter().map(|(a, (ports, _))| (End::Address(a), ports)).collect();
-    if endpoints.is_empty() {
-        let pods = ctx.api_servers.iter().flatten().map(|o| (End::Pod(o.index), usual.clone()));
-        endpoints.extend(pods);
-    }
-    if endpoints.is_empty() {
-        endpoints.push((End::Somewhere, usual));
-    }
-    let service = ctx.cluster.find(Kind::Service, "default", "kubernetes");
-    let service = service.and_then(|s| ctx.cluster.objects.services.get(s as usize));
-    let service = service.and_then(|s| s.spec.cluster_ip.parse().ok()).map(End::Address);
-    Targets { endpoints, service }
-}
-
-fn to_api(_ctx: &Ctx<'_>, network: &Network<'_>, targets: &Targets, pod: u32) -> Judged {
-    let from = End::Pod(pod);
-    let all = targets.endpoints.iter().map(|(to, ports)| network.judge(from, *to, ports));
-    let best = all.reduce(|a, b| if b.allowed > a.allowed { b } else { a });
-    let best = best.unwrap_or_else(|| network.judge(from, End::Somewhere, &Ports::all()));
-    if best.allowed == Allowed::No
-        && let Some(service) = targets.service
-    {
-        let https = Ports::one(crate::netpol::ports::Protocol::Tcp, 443);
-        let by_service = network.judge(from, service, &https);
-        if by_service.allowed != Allowed::No {
-            return Judged { allowed: Allowed::Unknown, unknowns: vec![SEES_SERVICE.to_owned()], ..by_service };
-        }
-    }
-    best
 }

@@ -131,11 +131,41 @@ fn services() {
         (
             "private client ranges",
             lb("", "loadBalancerSourceRanges: [10.0.0.0/8, 192.168.0.0/16]", public),
-            "internal: it lets only private addresses in",
+            "possible source-ranges-ignored:prod/web",
         ),
         (
             "a public client range",
             lb("", "loadBalancerSourceRanges: [10.0.0.0/8, 198.51.100.0/24]", public),
+            "public TCP 8080",
+        ),
+        (
+            "private client ranges in a cloud that heeds them",
+            lb("", "loadBalancerSourceRanges: [10.0.0.0/8]", public)
+                + "---\n{apiVersion: v1, kind: Node, metadata: {name: w2}, spec: {providerID: 'aws:///eu-west-1a/i-1'}, status: {addresses: [{type: InternalIP, address: 10.1.0.2}]}}\n",
+            "internal: it lets only private addresses in",
+        ),
+        (
+            "private client ranges by annotation",
+            lb("service.beta.kubernetes.io/load-balancer-source-ranges: 10.0.0.0/8", "", public)
+                + "---\n{apiVersion: v1, kind: Node, metadata: {name: w2}, spec: {providerID: 'aws:///eu-west-1a/i-1'}, status: {addresses: [{type: InternalIP, address: 10.1.0.2}]}}\n",
+            "internal: it lets only private addresses in",
+        ),
+        (
+            "a node port that is not assigned yet",
+            svc("type: NodePort").replace(", nodePort: 30080", ""),
+            "possible node-ports-open",
+        ),
+        (
+            "a policy for some clients, where nodes stand between",
+            lb("", "", public) + &np("{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 198.51.100.0/24}}]}]}"),
+            "possible netpol-allows:prod/p",
+        ),
+        (
+            "a policy that lets one of two ports in",
+            lb("", local, public).replace(
+                "ports: [{port: 80, targetPort: http}]",
+                "ports: [{name: a, port: 80, targetPort: http}, {name: b, port: 5432}]",
+            ) + &np("{podSelector: {}, ingress: [{ports: [{port: 8080}]}]}"),
             "public TCP 8080",
         ),
         ("a node port", svc("type: NodePort"), "possible node-ports-open"),
@@ -293,7 +323,7 @@ fn ingresses() {
         (
             "a controller that does not run",
             ingress(nginx, "", "") + controller("").split("---").nth(1).map(|c| format!("---{c}")).unwrap().as_str(),
-            "internal: its controller does not run",
+            "possible ingress-public:prod/web",
         ),
         ("an address that no Service has", ingress(nginx, public, ""), "public TCP 8080"),
         (
@@ -314,12 +344,44 @@ fn ingresses() {
                 + "---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: inside}, spec: {controller: k8s.io/ingress-nginx}}\n",
             "possible ingress-public:prod/web",
         ),
-        ("no status, one class", ingress(nginx, "", "") + &controller(public), "public TCP 8080"),
+        ("no status, one class", ingress(nginx, "", "") + &controller(public), "possible ingress-public:prod/web"),
         (
             "ALB is internal by default",
-            of_alb(""),
+            of_alb("").replace("{hostname: a.elb.amazonaws.com}", ""),
             "internal: the controller makes internal load balancers unless told otherwise",
         ),
+        (
+            "ALB with the name of an internal one",
+            of_alb("").replace("a.elb.amazonaws.com", "internal-a.elb.amazonaws.com"),
+            "internal: the controller makes internal load balancers unless told otherwise",
+        ),
+        (
+            "ALB for private clients",
+            of_alb(
+                "alb.ingress.kubernetes.io/scheme: internet-facing, alb.ingress.kubernetes.io/inbound-cidrs: '10.0.0.0/8, 192.168.0.0/16'",
+            ),
+            "internal: it lets only private addresses in",
+        ),
+        (
+            "a controller with an address inside, and another that is public",
+            ingress(nginx, "{ip: 10.9.9.9}", "") + &controller(public),
+            "internal: its address is private",
+        ),
+        (
+            "an address that two Services share, one of them without pods",
+            ingress(nginx, public, "")
+                + &controller(public)
+                + "---\n{apiVersion: v1, kind: Service, metadata: {name: a, namespace: edge}, spec: {type: LoadBalancer, selector: {app: none}, ports: [{port: 81}]}, status: {loadBalancer: {ingress: [{ip: 203.0.113.5}]}}}\n",
+            "public TCP 8080",
+        ),
+        (
+            "an image with a like name is no controller",
+            ingress("ingressClassName: traefik,", "", "")
+                + "---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: traefik}, spec: {controller: traefik.io/ingress-controller}}\n"
+                + &controller(public).replace("registry.k8s.io/ingress-nginx/controller", "docker.io/traefik/whoami"),
+            "possible ingress-public:prod/web",
+        ),
+        ("ALB with a name that is not marked as internal", of_alb(""), "possible ingress-public:prod/web"),
         ("ALB, told to", of_alb("alb.ingress.kubernetes.io/scheme: internet-facing"), "public TCP 8080"),
         (
             "ALB, told not to",
@@ -392,6 +454,21 @@ fn gateways() {
         ("with a grant for another namespace", moved(&grant("prod", "")), "nothing"),
         ("not accepted", gateway(all, to, "").replace("{type: Accepted, status: 'True'}", "{type: Accepted, status: 'False'}"), "internal: the Gateway did not accept the route"),
         ("no status", gateway(all, to, "").replace("{type: Accepted, status: 'True'}", ""), "possible route-accepted:httproutes/prod/web"),
+        (
+            "refers to what is not there",
+            gateway(all, to, "").replace("{type: Accepted, status: 'True'}", "{type: Accepted, status: 'True'}, {type: ResolvedRefs, status: 'False'}"),
+            "possible route-resolved:httproutes/prod/web",
+        ),
+        (
+            "a Gateway that says nothing",
+            gateway(all, to, "").replace("{type: Programmed, status: 'True'}", ""),
+            "possible gateway-programmed:edge/front",
+        ),
+        (
+            "a kind that the listener names and its protocol does not take",
+            gateway("allowedRoutes: {namespaces: {from: All}, kinds: [{kind: HTTPRoute}]}", to, "").replace("protocol: HTTP", "protocol: TCP"),
+            "nothing",
+        ),
         ("not programmed", gateway(all, to, "").replace("{type: Programmed, status: 'True'}", "{type: Programmed, status: 'False'}"), "internal: the Gateway is not programmed"),
         ("a private address", gateway(all, to, "").replace("203.0.113.5", "10.0.0.5"), "internal: its address is private"),
         ("an annotation for the load balancer", gateway(all, to, "").replace("gatewayClassName: out,", "gatewayClassName: out, infrastructure: {annotations: {networking.gke.io/load-balancer-type: Internal}},"), "internal: an annotation makes the load balancer internal"),

@@ -13,7 +13,7 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 #[derive(Debug, Default)]
 pub(super) struct Fronts {
     /// Services by the address that they are published on.
-    by_address: BTreeMap<String, u32>,
+    by_address: BTreeMap<String, Vec<u32>>,
     /// Pods of each Gateway, by its namespace and name.
     of_gateway: BTreeMap<(String, String), Vec<u32>>,
     /// Pods by the image of a controller.
@@ -32,15 +32,17 @@ pub(super) struct Front {
     pub service: Option<u32>,
     /// Pods of the controller.
     pub pods: Vec<u32>,
+    /// Found by an address or a label, not by its image alone.
+    pub certain: bool,
 }
 
 impl Fronts {
     pub fn new(search: &Search<'_, '_>) -> Self {
-        let mut by_address = BTreeMap::new();
+        let mut by_address: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for (s, i) in search.cluster.objects.services.iter().zip(0u32..) {
             let published = s.status.load_balancer.ingress.iter().flat_map(|a| [&a.ip, &a.hostname]);
-            for a in published.chain(&s.spec.external_ips).filter(|a| !a.is_empty()) {
-                by_address.entry(a.clone()).or_insert(i);
+            for a in published.chain(&s.spec.external_ips).chain([&s.spec.cluster_ip]).filter(|a| !a.is_empty()) {
+                by_address.entry(a.clone()).or_default().push(i);
             }
         }
         let mut of_gateway: BTreeMap<(String, String), Vec<u32>> = BTreeMap::new();
@@ -88,14 +90,18 @@ impl Search<'_, '_> {
     /// The front of a route: by the addresses in its status, by the label of its Gateway, by the image of its controller.
     /// `None` where no pod of it is to be seen, as with the load balancers of clouds.
     pub(super) fn front(&self, addresses: &[&str], controller: &str, gateway: Option<(&str, &str)>) -> Option<Front> {
-        if let Some(service) = addresses.iter().find_map(|a| self.fronts.by_address.get(*a)).copied() {
+        // Several Services may share an address: the one that is most public counts.
+        let found = addresses.iter().filter_map(|a| self.fronts.by_address.get(*a)).flatten().copied();
+        let way = |s: &u32| self.fronts.to_service.get(s).and_then(|n| self.out.get(*n)).map(|e| e.publicity);
+        let best = found.reduce(|a, b| if way(&b) > way(&a) { b } else { a });
+        if let Some(service) = best {
             let pods = self.backends.of(self.network, service, Which::All).into_iter().map(|b| b.pod);
-            return Some(Front { service: Some(service), pods: self.distinct(pods) });
+            return Some(Front { service: Some(service), pods: self.distinct(pods), certain: true });
         }
         let labelled = gateway.and_then(|(ns, name)| self.fronts.of_gateway.get(&(ns.to_owned(), name.to_owned())));
         let by_image = || self.fronts.of_image.get(controller_image(controller)?);
         let pods = labelled.or_else(by_image)?;
-        Some(Front { service: None, pods: self.distinct(pods.iter().copied()) })
+        Some(Front { service: None, pods: self.distinct(pods.iter().copied()), certain: labelled.is_some() })
     }
 
     /// One pod of each class: policies cannot tell the others. Of pods in the network of nodes, which may be one a node, a

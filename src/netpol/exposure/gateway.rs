@@ -159,11 +159,8 @@ impl<'c> Search<'_, 'c> {
         let Some(g) = self.cluster.objects.gateways.get(l.gateway as usize) else { return };
         let routes = l.listener.allowed_routes.as_ref();
         let kinds = routes.map_or(&[][..], |a| a.kinds.as_slice());
-        let kind = if kinds.is_empty() {
-            fits(o.kind, &l.listener.protocol)
-        } else {
-            kinds.iter().any(|k| k.kind == o.kind.info().kind)
-        };
+        let listed = kinds.is_empty() || kinds.iter().any(|k| k.kind == o.kind.info().kind);
+        let kind = listed && fits(o.kind, &l.listener.protocol);
         let same = FromNamespaces::default();
         let from = routes.and_then(|a| a.namespaces.as_ref()).unwrap_or(&same);
         let admitted = self.admits(from, l.namespace, &r.metadata.namespace);
@@ -187,6 +184,10 @@ impl<'c> Search<'_, 'c> {
                     found = Found { hops: found.hops, ..Found::internal("the Gateway did not accept the route") }
                 }
                 None => found = found.possible(id, "no controller says that it accepted the route"),
+            }
+            if said.and_then(|x| condition(&x.conditions, "ResolvedRefs")) == Some(false) {
+                let id = format!("route-resolved:{}/{}", o.kind.info().resource, r.metadata.path());
+                found = found.possible(id, "the Gateway says that not all that it refers to is there");
             }
             if admitted.is_none() {
                 found = found.possible("unread:Namespace".into(), "the labels of its namespace were not read");
@@ -293,6 +294,9 @@ impl<'c> Search<'_, 'c> {
         if programmed == Some(false) {
             return (Found { hops: found.hops, ..Found::internal("the Gateway is not programmed") }, outside);
         }
+        if programmed.is_none() && !addresses.is_empty() {
+            found = found.possible(format!("gateway-programmed:{path}"), "no controller says that it is programmed");
+        }
         let read = self.cluster.was_read(Kind::GatewayClass);
         if read && class.is_none() && addresses.is_empty() {
             return (Found { hops: found.hops, ..Found::internal("no controller serves it") }, outside);
@@ -303,8 +307,11 @@ impl<'c> Search<'_, 'c> {
             let own = self.front_found(&front);
             let origin = Origin::Pods(front.pods);
             return match own.publicity {
-                Publicity::Internal if front.service.is_none() && public => (found, origin),
-                Publicity::Internal if front.service.is_none() && (names || addresses.is_empty()) => {
+                Publicity::Internal | Publicity::Possible if !front.certain && public => (found, origin),
+                Publicity::Public if !front.certain => {
+                    (own.possible(id, "its controller was told by its image"), origin)
+                }
+                Publicity::Internal if !front.certain && (names || addresses.is_empty()) => {
                     (found.possible(id, "its address is not known"), origin)
                 }
                 _ => (Found { hops: own.hops.iter().cloned().chain(found.hops).collect(), ..own }, origin),

@@ -2,14 +2,15 @@
 
 use super::super::address::is_public;
 use super::backends::Which;
-use super::service::{annotation, cite};
+use super::service::{annotation, any_public, cite};
 use super::{Entry, Found, Origin, Publicity, Search, Way};
 use crate::model::kind::{Kind, Obj};
 use crate::model::network::{Ingress, ServiceBackend};
-use crate::model::platform::controller_image;
 
 /// Annotation from before classes had objects.
 pub(super) const CLASS: &str = "kubernetes.io/ingress.class";
+/// Client ranges of an AWS application load balancer.
+const ALB_CIDRS: &str = "alb.ingress.kubernetes.io/inbound-cidrs";
 /// Scheme of an AWS application load balancer; it is internal unless told otherwise.
 const ALB_SCHEME: &str = "alb.ingress.kubernetes.io/scheme";
 
@@ -90,37 +91,38 @@ impl Search<'_, '_> {
             status.iter().map(|a| if a.ip.is_empty() { a.hostname.as_str() } else { a.ip.as_str() }).collect();
         let public = status.iter().any(|a| a.ip.parse().is_ok_and(is_public));
         let private = !status.is_empty() && status.iter().all(|a| !a.ip.is_empty()) && !public;
+        // Ranges of clients, which the load balancers of AWS heed.
+        let cidrs = i
+            .metadata
+            .annotations
+            .get(ALB_CIDRS)
+            .map(|t| t.split(',').map(|r| r.trim().to_owned()).collect::<Vec<_>>());
+        if let Some(c) = cidrs.filter(|c| !any_public(c)) {
+            let found = found.hop(o, annotation(ALB_CIDRS), c.join(","), "lets only private addresses in");
+            return (Found { hops: found.hops, ..Found::internal("it lets only private addresses in") }, outside);
+        }
         let front = self.front(&addresses, controller, None);
-        if let Some(front) = front {
-            let mut own = self.front_found(&front);
-            // Nothing says which of several controllers of a kind serves it.
-            let alike = self.cluster.objects.ingress_classes.iter().filter(|c| c.spec.controller == controller).count();
-            if status.is_empty() && front.service.is_none() && alike > 1 {
-                own = own.possible(id.clone(), "several classes have its controller, and none says that it serves it");
-            }
+        let certain = front.as_ref().is_some_and(|f| f.certain);
+        if let Some(front) = front.filter(|f| f.certain || status.is_empty()) {
+            let own = self.front_found(&front);
             let origin = Origin::Pods(front.pods);
+            let own = Found { hops: own.hops.iter().cloned().chain(found.hops).collect(), ..own };
+            // A controller writes the address that it serves an Ingress on: without one, it may be another's.
             return match own.publicity {
-                // The status tells of an address that no Service of the cluster has: a balancer before the controller.
-                Publicity::Internal if front.service.is_none() && public => (found, origin),
-                Publicity::Internal if front.service.is_none() && !private && !status.is_empty() => {
-                    (found.possible(id, "its address is a name"), origin)
-                }
-                _ => (Found { hops: own.hops.iter().cloned().chain(found.hops).collect(), ..own }, origin),
+                Publicity::Public if !certain => (own.possible(id, "no controller says that it serves it"), origin),
+                _ => (own, origin),
             };
         }
-        // AWS application load balancers have names; other names tell nothing.
+        // AWS gives load balancers names, internal ones with a mark; its controller makes internal ones unless told otherwise.
         let alb = controller == "ingress.k8s.aws/alb";
-        if alb && !status.is_empty() {
-            return match scheme {
-                Some("internet-facing") => (found, outside),
-                _ => (
-                    Found {
-                        hops: found.hops,
-                        ..Found::internal("the controller makes internal load balancers unless told otherwise")
-                    },
-                    outside,
-                ),
-            };
+        let internal = status.iter().any(|a| a.hostname.starts_with("internal-"));
+        match scheme {
+            Some("internet-facing") if alb && !status.is_empty() => return (found, outside),
+            None if alb && (status.is_empty() || internal) => {
+                let why = "the controller makes internal load balancers unless told otherwise";
+                return (Found { hops: found.hops, ..Found::internal(why) }, outside);
+            }
+            _ => {}
         }
         if public {
             return (found, outside);
@@ -131,6 +133,11 @@ impl Search<'_, '_> {
         if !status.is_empty() {
             return (found.possible(id, "its address is a name"), outside);
         }
+        // GKE serves Ingresses of its own class and those without any.
+        let gke = self.cluster.objects.nodes.iter().any(|n| n.spec.provider_id.starts_with("gce"));
+        if gke && matches!(name, "" | "gce") {
+            return (found.possible(id, "it has no address yet"), outside);
+        }
         // No address: only a controller that could not be looked for makes it unknown.
         let read = self.cluster.was_read(Kind::IngressClass) && self.cluster.was_read(Kind::Pod);
         if read && class.is_none() && legacy.is_some_and(|c| self.serves_legacy(c)) {
@@ -138,9 +145,6 @@ impl Search<'_, '_> {
         }
         if read && class.is_none() {
             return (Found { hops: found.hops, ..Found::internal("no controller serves it") }, outside);
-        }
-        if read && controller_image(controller).is_some() {
-            return (Found { hops: found.hops, ..Found::internal("its controller does not run") }, outside);
         }
         (found.possible(id, "it has no address yet"), outside)
     }

@@ -179,78 +179,111 @@ pub fn exposures(cluster: &Cluster, network: &Network<'_>) -> Vec<Exposure> {
 }
 
 impl Search<'_, '_> {
-    /// Checks the last hop to a pod and keeps the way.
+    /// Checks the last hop to a pod and keeps the way: ports that policies judge alike are one way each.
     fn keep(&mut self, e: Entry, b: &backends::Backend, found: Found, origin: &Origin) {
         let (object, pointer, value) = b.because.clone();
         let found = found.hop(object, pointer, value, "the pod is behind it");
-        let found = self.policy(found, origin, b.pod, &b.ports);
-        self.out.push(Exposure {
-            way: e.way,
-            entry: e.object,
-            service: e.service,
-            at: e.at,
-            pod: b.pod,
-            ports: b.ports.clone(),
-            publicity: found.publicity,
-            unknowns: found.unknowns,
-            reason: found.reason,
-            hops: found.hops,
-        });
+        let mut rest = b.ports.clone();
+        while !rest.is_empty() {
+            let (found, ports) = self.policy(found.clone(), origin, b.pod, &rest);
+            rest = rest.without(&ports);
+            let done = ports.is_empty();
+            self.out.push(Exposure {
+                way: e.way,
+                entry: e.object,
+                service: e.service,
+                at: e.at.clone(),
+                pod: b.pod,
+                ports,
+                publicity: found.publicity,
+                unknowns: found.unknowns,
+                reason: found.reason,
+                hops: found.hops,
+            });
+            if done {
+                break;
+            }
+        }
     }
 
-    /// What policies say about the hop to a pod.
-    fn policy(&self, found: Found, origin: &Origin, pod: u32, ports: &Ports) -> Found {
+    /// What policies say about the hop to a pod, and about which of the ports that is: those that are surely let in first.
+    fn policy(&self, found: Found, origin: &Origin, pod: u32, ports: &Ports) -> (Found, Ports) {
         if found.publicity == Publicity::Internal {
-            return found;
+            return (found, ports.clone());
         }
         let to = End::Pod(pod);
-        let judged = match origin {
+        let client = match origin {
             Origin::Client | Origin::ClientOrNode => self.network.judge(End::Internet, to, ports),
             Origin::Pods(pods) => {
                 let all = pods.iter().map(|p| self.network.judge(End::Pod(*p), to, ports));
-                match all.max_by_key(|j| j.allowed) {
-                    Some(j) => j,
-                    None => self.network.judge(End::Internet, to, ports),
-                }
+                let best = all.reduce(|a, b| if b.allowed > a.allowed { b } else { a });
+                best.unwrap_or_else(|| self.network.judge(End::Internet, to, ports))
             }
         };
-        let cited = judged
-            .events
-            .iter()
-            .find(|e| e.policy.is_some() && (judged.allowed == Allowed::Yes || e.effect != Effect::Allowed));
-        let name = cited.and_then(|e| e.policy).and_then(|o| self.cluster.meta(o)).map(crate::model::meta::Meta::path);
+        // Where the way goes through nodes, the policy sees the client or a node: which of them is not defined.
+        let node = (*origin == Origin::ClientOrNode).then(|| self.from_nodes(pod, ports));
+        let sure = match &node {
+            _ if client.allowed != Allowed::Yes => Ports::none(),
+            None => client.ports.clone(),
+            Some((Allowed::Yes, by_node)) => client.ports.and(by_node),
+            Some(_) => Ports::none(),
+        };
+        let decides = |e: &&super::Event| e.policy.is_some() && (e.effect != Effect::Allowed || !sure.is_empty());
+        let cited = client.events.iter().find(decides).or_else(|| client.events.iter().find(|e| e.policy.is_some()));
         let mut found = found;
         if let Some((e, policy)) = cited.and_then(|e| Some((e, e.policy?))) {
-            let spec = if e.direction == super::Direction::Ingress { "ingress" } else { "egress" };
+            let spec = e.direction.name();
             let pointer = e.rule.map_or("/spec".to_owned(), |r| format!("/spec/{spec}/{r}"));
             found = found.hop(policy, pointer, e.ports.and(ports).to_string(), e.why);
         }
-        // Other nodes' addresses count as well where the way goes through them; from(s) that name everything let both in.
-        let undefined = *origin == Origin::ClientOrNode
-            && match self.cluster.objects.nodes.is_empty() {
-                // A node that was not read could be the one.
-                true => judged.allowed == Allowed::No,
-                false => self.network.judge(End::Node(0), to, ports).allowed != judged.allowed,
-            };
-        match judged.allowed {
-            _ if undefined => {
-                let id = format!("netpol-allows:{}", name.clone().unwrap_or_default());
-                found.possible(id, format!("NetworkPolicy {} sees the client or a node", name.unwrap_or_default()))
-            }
-            Allowed::Yes => found,
+        if !sure.is_empty() {
+            return (found, sure);
+        }
+        // Policies of the pod, for a verdict that no event names.
+        let class = self.network.engine.classes().of.get(pod as usize).copied().flatten();
+        let own = || class.map(|c| self.network.engine.policies_of(c, super::Direction::Ingress)).unwrap_or_default();
+        let policy = cited.and_then(|e| e.policy).or_else(|| own().first().copied());
+        let path = policy.and_then(|o| self.cluster.meta(o)).map(crate::model::meta::Meta::path);
+        let path = path.unwrap_or_else(|| "a policy".to_owned());
+        let node_lets_in = node.as_ref().is_some_and(|(allowed, _)| *allowed != Allowed::No);
+        match client.allowed {
             Allowed::Unknown => {
-                let mut found = found;
-                for id in &judged.unknowns {
-                    found = found.possible(id.clone(), format!("it depends on {id}"));
-                }
-                found
+                let ids = client.unknowns.iter();
+                (ids.fold(found, |f, id| f.possible(id.clone(), format!("it depends on {id}"))), ports.clone())
             }
-            Allowed::No => Found {
-                publicity: Publicity::Internal,
-                reason: format!("{} denies it", name.unwrap_or_else(|| "a policy".to_owned())),
-                unknowns: Vec::new(),
-                hops: found.hops,
-            },
+            // The client is let in and nodes are not, or the other way round.
+            Allowed::Yes => {
+                let reason = format!("NetworkPolicy {path} sees the client or a node");
+                (found.possible(format!("netpol-allows:{path}"), reason), client.ports)
+            }
+            Allowed::No if node_lets_in => {
+                let reason = format!("NetworkPolicy {path} sees the client or a node");
+                (found.possible(format!("netpol-allows:{path}"), reason), ports.clone())
+            }
+            Allowed::No => {
+                let reason = format!("{path} denies it");
+                let hops = found.hops;
+                (Found { publicity: Publicity::Internal, reason, unknowns: Vec::new(), hops }, ports.clone())
+            }
+        }
+    }
+
+    /// What a pod lets in from nodes other than its own, which it always does: how sure, and the ports.
+    fn from_nodes(&self, pod: u32, ports: &Ports) -> (Allowed, Ports) {
+        let own = self.cluster.objects.pods.get(pod as usize).map_or("", |p| p.spec.node_name.as_str());
+        let mut others =
+            self.cluster.objects.nodes.iter().zip(0u32..).filter(|(n, _)| n.metadata.name != own).map(|(_, i)| i);
+        let from = match others.next() {
+            Some(n) => End::Node(n),
+            // All nodes were read, and the pod's own is the only one.
+            None if !self.cluster.objects.nodes.is_empty() => return (Allowed::Yes, ports.clone()),
+            None => End::Somewhere,
+        };
+        let judged = self.network.judge(from, End::Pod(pod), ports);
+        match (from, judged.allowed) {
+            // A node that was not read could be any.
+            (End::Somewhere, Allowed::No) => (Allowed::Unknown, ports.clone()),
+            (_, allowed) => (allowed, judged.ports),
         }
     }
 

@@ -9,12 +9,14 @@ impl Search<'_, '_> {
     pub(super) fn pods(&mut self) {
         let cluster = self.cluster;
         for (p, pod) in cluster.objects.pods.iter().zip(0u32..) {
-            if p.finished() || p.running_containers().next().is_none() || p.spec.node_name.is_empty() {
+            if p.finished() || p.running_containers().next().is_none() {
                 continue;
             }
             let o = Obj { kind: Kind::Pod, index: pod };
             // Only a node that the internet can address: every cluster has such pods.
-            let Some((node, place, address)) = self.public_node(Some(pod)) else { continue };
+            // One that is not bound yet may come to any.
+            let bound = Some(pod).filter(|_| !p.spec.node_name.is_empty());
+            let Some((node, place, address)) = self.public_node(bound) else { continue };
             let found = || {
                 Found::public()
                     .hop(node, format!("/status/addresses/{place}"), address.clone(), "the node has a public address")

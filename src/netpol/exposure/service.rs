@@ -125,22 +125,30 @@ impl Search<'_, '_> {
             return Found { hops: found.hops, ..Found::internal("an annotation makes the load balancer internal") }
                 .hop(o, annotation(key), value, "makes the load balancer internal");
         }
-        if !s.spec.load_balancer_source_ranges.is_empty() {
-            let ranges = s.spec.load_balancer_source_ranges.join(",");
-            let any = s.spec.load_balancer_source_ranges.iter().any(|r| {
-                let block = crate::model::policy::IpBlock { cidr: r.trim().to_owned(), except: Vec::new() };
-                super::super::address::Block::new(&block).is_some_and(|b| b.has_public())
-            });
-            if !any {
+        let ranges = source_ranges(s);
+        let path = s.metadata.path();
+        let mut found = found;
+        if let Some((pointer, ranges)) = ranges.filter(|(_, r)| !any_public(r)) {
+            let shown = ranges.join(",");
+            // Only the load balancers of clouds are known to heed them.
+            let cloud = |n: &crate::model::objects::Node| {
+                ["aws", "gce", "azure"].iter().any(|c| n.spec.provider_id.starts_with(c))
+            };
+            if self.cluster.objects.nodes.iter().any(cloud) {
                 return Found { hops: found.hops, ..Found::internal("it lets only private addresses in") }.hop(
                     o,
-                    "/spec/loadBalancerSourceRanges",
-                    ranges,
+                    pointer,
+                    shown,
                     "lets only private addresses in",
                 );
             }
+            found = found
+                .possible(
+                    format!("source-ranges-ignored:{path}"),
+                    "its load balancer may not heed the ranges of clients",
+                )
+                .hop(o, pointer, shown, "is to let only private addresses in");
         }
-        let path = s.metadata.path();
         let id = format!("load-balancer-public:{path}");
         let public = status.iter().any(|a| a.ip.parse().is_ok_and(is_public));
         let private = !status.is_empty() && status.iter().all(|a| !a.ip.is_empty());
@@ -176,7 +184,7 @@ impl Search<'_, '_> {
             .ports
             .iter()
             .enumerate()
-            .filter(|(_, p)| p.node_port > 0)
+            .filter(|(_, p)| p.node_port > 0 || s.spec.kind == "NodePort")
             .map(|(n, p)| (n, p.node_port, p.port))
             .collect();
         if ports.is_empty() {
@@ -189,12 +197,10 @@ impl Search<'_, '_> {
             for b in self.backends.of(self.network, o.index, Which::Number(port)) {
                 // Only nodes with an endpoint answer.
                 let node = if local { self.public_node(Some(b.pod)) } else { node.clone() };
-                let found = Found::public().hop(
-                    o,
-                    format!("/spec/ports/{n}/nodePort"),
-                    node_port.to_string(),
-                    "open on every node",
-                );
+                // A manifest gets its number from the API server.
+                let number = if node_port > 0 { node_port.to_string() } else { "assigned".to_owned() };
+                let field = if node_port > 0 { format!("/spec/ports/{n}/nodePort") } else { "/spec/type".to_owned() };
+                let found = Found::public().hop(o, field, number.clone(), "open on every node");
                 let (found, at) = match node {
                     Some((node, place, address)) => (
                         found
@@ -205,16 +211,16 @@ impl Search<'_, '_> {
                                 "the node has a public address",
                             )
                             .possible("node-ports-open".into(), "a firewall may keep node ports closed"),
-                        format!("{address}:{node_port}"),
+                        format!("{address}:{number}"),
                     ),
                     None if !self.cluster.was_read(Kind::Node) => {
-                        (found.possible("unread:Node".into(), "nodes were not read"), format!("node:{node_port}"))
+                        (found.possible("unread:Node".into(), "nodes were not read"), format!("node:{number}"))
                     }
                     // A load balancer is listed as such.
                     None if s.spec.kind == "LoadBalancer" => continue,
                     None => (
                         Found { hops: found.hops, ..Found::internal("no node has a public address") },
-                        format!("node:{node_port}"),
+                        format!("node:{number}"),
                     ),
                 };
                 self.keep(Entry { way: Way::NodePort, object: o, service: Some(o.index), at }, &b, found, &origin);
@@ -258,6 +264,24 @@ impl Search<'_, '_> {
             );
         }
     }
+}
+
+/// Client ranges of a load balancer, by field or by annotation, with the pointer.
+fn source_ranges(s: &Service) -> Option<(String, Vec<String>)> {
+    const KEY: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    if !s.spec.load_balancer_source_ranges.is_empty() {
+        return Some(("/spec/loadBalancerSourceRanges".to_owned(), s.spec.load_balancer_source_ranges.clone()));
+    }
+    let text = s.metadata.annotations.get(KEY).filter(|t| !t.trim().is_empty())?;
+    Some((annotation(KEY), text.split(',').map(|r| r.trim().to_owned()).collect()))
+}
+
+/// Whether a list of CIDRs has a public address.
+pub(super) fn any_public(ranges: &[String]) -> bool {
+    ranges.iter().any(|r| {
+        let block = crate::model::policy::IpBlock { cidr: r.trim().to_owned(), except: Vec::new() };
+        super::super::address::Block::new(&block).is_some_and(|b| b.has_public())
+    })
 }
 
 /// Cites the public address of a status, else the first.
