@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod eval;
 pub mod net;
+pub mod net_can;
 pub mod net_query;
 pub mod source;
 pub mod verify;

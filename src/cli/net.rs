@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::source::Source;
-use super::{Failure, settle};
+use super::{Failure, net_can, settle};
 use crate::model::Cluster;
 use crate::netpol::End;
-use crate::netpol::exposure::{self, Exposure, Publicity};
-use crate::netpol::network::{Allowed, Judged, Network};
-use crate::netpol::ports::{Ports, Protocol};
+use crate::netpol::exposure::{self, Exposure};
+use crate::netpol::network::Network;
 use crate::query::selector;
 use crate::report::Verdict;
 use crate::report::answer::missing;
@@ -34,7 +33,7 @@ enum NetCommand {
     #[command(
         after_help = "Ends are selectors of pods, internet, an address, node/NAME, api-server or metadata.\nFrom internet the answer is yes for what is proven public, unknown for what is possible.\n\nExamples:\n  kpath net can pod/shop/payment-api to pod/shop/queue-worker --demo\n  kpath net can 'deploy/shop/*' to metadata --port 80 -f dump/\n  kpath net can internet to pod/prod/web --snapshot prod.kpath -o json"
     )]
-    Can(Can),
+    Can(net_can::Can),
     /// Every connection that policies allow between workloads
     #[command(
         after_help = "Examples:\n  kpath net list --demo\n  kpath net list --to 'pod/shop/*' -f dump/ -o csv\n  kpath net list --from 'pod/shop/*' --to 'pod/shop/*' --demo -o svg --output shop.svg"
@@ -46,33 +45,6 @@ enum NetCommand {
     /// What is published: host and path, Service, pod, and how public it is
     #[command(after_help = "Examples:\n  kpath net exposure --demo\n  kpath net exposure -f dump/ -o json")]
     Exposure(ExposureCommand),
-}
-
-#[derive(Debug, Args)]
-struct Can {
-    /// Source
-    from: String,
-    /// The word to
-    #[arg(value_name = "to", value_parser = ["to"], hide_possible_values = true)]
-    word: String,
-    /// Destination
-    to: String,
-    /// Port of the destination pod, by number or name; any port without it
-    #[arg(long, value_name = "PORT")]
-    port: Option<String>,
-    /// Protocol: TCP, UDP or SCTP; with --port TCP where not given
-    #[arg(long, value_name = "PROTOCOL")]
-    protocol: Option<String>,
-    /// Settle an unknown: ID=yes or ID=no, globs allowed, repeatable
-    #[arg(long, value_name = "ID=yes|no")]
-    given: Vec<String>,
-    /// Exit with 10 unless the answer is this
-    #[arg(long, value_name = "ANSWER")]
-    expect: Option<super::commands::Expect>,
-    #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    output: NetOutput,
 }
 
 #[derive(Debug, Args)]
@@ -111,10 +83,10 @@ struct ExposureCommand {
 
 /// Where results go.
 #[derive(Debug, Clone, Args)]
-struct NetOutput {
+pub(super) struct NetOutput {
     /// Format
     #[arg(short = 'o', value_name = "FORMAT", default_value = "table", help_heading = "Output")]
-    format: NetFormat,
+    pub(super) format: NetFormat,
     /// File instead of standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -122,7 +94,7 @@ struct NetOutput {
 
 /// Output formats of `net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum NetFormat {
+pub(super) enum NetFormat {
     /// Text
     Table,
     /// JSON
@@ -141,7 +113,7 @@ enum NetFormat {
 
 impl NetOutput {
     /// Hands a writer to the chosen place over.
-    fn to(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    pub(super) fn to(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Failure> {
         if let Some(path) = &self.output {
             let fail = |e: std::io::Error| Failure::error(format!("cannot write {}: {e}", path.display()));
             let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(fail)?);
@@ -151,7 +123,7 @@ impl NetOutput {
         settle(write(&mut out).and_then(|()| out.flush()))
     }
 
-    fn only(&self, allowed: &[NetFormat], what: &str) -> Result<(), Failure> {
+    pub(super) fn only(&self, allowed: &[NetFormat], what: &str) -> Result<(), Failure> {
         if allowed.contains(&self.format) {
             return Ok(());
         }
@@ -181,6 +153,10 @@ pub(super) enum Ends {
     Internet,
     /// These.
     Some(Vec<End>),
+    /// Behind the address of a Service, by number.
+    Service(u32),
+    /// The API server.
+    ApiServer,
     /// Pods of a kind that was not read.
     Unread(String),
 }
@@ -200,17 +176,18 @@ pub(super) fn ends(
         return Ok(Ends::Internet);
     }
     if let Ok(address) = text.parse() {
-        return Ok(Ends::Some(vec![network.engine.end(address)]));
+        // Policies see the pods behind the address of a Service.
+        let service = cluster.objects.services.iter().position(|s| s.spec.cluster_ip == text);
+        let own = matches!(service, Some(i) if cluster.objects.services.get(i).is_some_and(|s| s.metadata.path() == "default/kubernetes"));
+        return Ok(match service {
+            Some(_) if own => Ends::ApiServer,
+            Some(i) => Ends::Service(i as u32),
+            None => Ends::Some(vec![network.engine.end(address)]),
+        });
     }
     match text {
         "metadata" => return Ok(Ends::Some(crate::netpol::targets::metadata(cluster))),
-        "api-server" => {
-            let found = crate::netpol::targets::api_server(cluster);
-            if found.is_empty() {
-                return Ok(Ends::Unread("unread:EndpointSlice".into()));
-            }
-            return Ok(Ends::Some(found.into_iter().map(|(a, _)| network.engine.end(a)).collect()));
-        }
+        "api-server" => return Ok(Ends::ApiServer),
         _ => {}
     }
     let selection = selector::resolve(attack, cluster, text, allow_empty).map_err(|e| Failure::usage(e.to_string()))?;
@@ -236,50 +213,8 @@ pub(super) fn ends(
     Ok(Ends::Some(out))
 }
 
-fn ports(network: &Network<'_>, to: End, port: Option<&str>, protocol: Option<&str>) -> Result<Ports, Failure> {
-    let parsed = protocol
-        .map(|p| Protocol::parse(p).ok_or_else(|| Failure::usage(format!("protocol {p:?} is not TCP, UDP or SCTP"))));
-    let protocol = parsed.transpose()?;
-    match (port, protocol) {
-        (None, None) => Ok(Ports::all()),
-        (None, Some(p)) => Ok(Ports::range(p, 0, u16::MAX)),
-        (Some(port), p) => net::port(&network.engine, to, p.unwrap_or(Protocol::Tcp), port).map_err(Failure::usage),
-    }
-}
-
-/// Applies what the user settled to a verdict.
-fn given(judged: &mut Judged, given: &[(String, bool)]) {
-    if judged.allowed != Allowed::Unknown {
-        return;
-    }
-    // That a plugin enforces closes; every other id opens when it is true.
-    let value = |id: &str| {
-        let hit = given.iter().rev().find(|(g, _)| selector::glob(g, id)).map(|(_, v)| *v);
-        hit.map(|v| v != (id == crate::netpol::network::CNI_ENFORCES))
-    };
-    let values: Vec<Option<bool>> = judged.unknowns.iter().map(|id| value(id)).collect();
-    if values.contains(&Some(false)) {
-        judged.allowed = Allowed::No;
-    } else if !values.is_empty() && values.iter().all(|v| *v == Some(true)) {
-        judged.allowed = Allowed::Yes;
-    }
-    if judged.allowed != Allowed::Unknown {
-        judged.unknowns.clear();
-    }
-}
-
-fn parse_given(all: &[String]) -> Result<Vec<(String, bool)>, Failure> {
-    all.iter()
-        .map(|g| match g.rsplit_once('=') {
-            Some((id, "yes")) => Ok((id.to_owned(), true)),
-            Some((id, "no")) => Ok((id.to_owned(), false)),
-            _ => Err(Failure::usage(format!("--given {g:?}: write ID=yes or ID=no"))),
-        })
-        .collect()
-}
-
 /// One pair of ends, each of a class or a pod of its own: pods of a class are asked once.
-fn distinct(network: &Network<'_>, all: &[End]) -> Vec<End> {
+pub(super) fn distinct(network: &Network<'_>, all: &[End]) -> Vec<End> {
     let mut seen = BTreeSet::new();
     let class = |e: &End| match e {
         End::Pod(p) => network.engine.classes().of.get(*p as usize).copied().flatten(),
@@ -289,7 +224,7 @@ fn distinct(network: &Network<'_>, all: &[End]) -> Vec<End> {
 }
 
 /// The name of an end.
-fn shown(cluster: &Cluster, end: End) -> String {
+pub(super) fn shown(cluster: &Cluster, end: End) -> String {
     match end {
         End::Pod(p) => {
             cluster.objects.pods.get(p as usize).map_or(String::new(), |p| format!("pod/{}", p.metadata.path()))
@@ -303,183 +238,6 @@ fn shown(cluster: &Cluster, end: End) -> String {
     }
 }
 
-impl Can {
-    fn run(self) -> Result<(), Failure> {
-        self.output.only(&[NetFormat::Table, NetFormat::Json], "can")?;
-        let settled = parse_given(&self.given)?;
-        let cluster = self.source.load()?;
-        let network = Network::new(&cluster);
-        let attack = crate::rules::vocabulary(&cluster);
-        let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
-        let (from, to) = (from?, to?);
-        let mut answer = match (&from, &to) {
-            (Ends::Unread(id), _) | (_, Ends::Unread(id)) => Answered::unread(&self.from, &self.to, id),
-            (Ends::Internet, Ends::Internet) => {
-                return Err(Failure::usage("the internet reaches itself\nhint: name pods on one side"));
-            }
-            (Ends::Internet, Ends::Some(to)) => self.published(&cluster, &network, to)?,
-            (Ends::Some(from), Ends::Internet) => self.between(&cluster, &network, from, &[End::Internet], &settled)?,
-            (Ends::Some(from), Ends::Some(to)) => self.between(&cluster, &network, from, to, &settled)?,
-        };
-        answer.unknown_because.dedup();
-        self.output.to(|out| match self.output.format {
-            NetFormat::Json => {
-                serde_json::to_writer_pretty(&mut *out, &answer.json(&cluster, &self.from, &self.to))?;
-                out.write_all(b"\n")
-            }
-            _ => out.write_all(
-                crate::render::net::answer(&answer.reach, &answer.from, &answer.to, &answer.unknown_because).as_bytes(),
-            ),
-        })?;
-        let got = answer.reach.answer;
-        if self.expect.is_some_and(|e| e.verdict() != got) { Err(Failure::code(10)) } else { Ok(()) }
-    }
-
-    fn between(
-        &self,
-        cluster: &Cluster,
-        network: &Network<'_>,
-        from: &[End],
-        to: &[End],
-        settled: &[(String, bool)],
-    ) -> Result<Answered, Failure> {
-        let mut best: Option<(Judged, End, End, Ports)> = None;
-        let mut named_nowhere = None;
-        for b in distinct(network, to) {
-            let of = match ports(network, b, self.port.as_deref(), self.protocol.as_deref()) {
-                Ok(p) => p,
-                // A name that some of several destinations lack.
-                Err(e) if to.len() > 1 => {
-                    named_nowhere = Some(e);
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            for a in distinct(network, from) {
-                // Of several, a pod is not asked about itself.
-                if a == b && (from.len() > 1 || to.len() > 1) {
-                    let Some(other) = from.iter().find(|x| **x != b) else { continue };
-                    if distinct(network, from).contains(other) {
-                        continue;
-                    }
-                }
-                let mut j = network.judge(a, b, &of);
-                given(&mut j, settled);
-                if best.as_ref().is_none_or(|(k, ..)| j.allowed > k.allowed) {
-                    best = Some((j, a, b, of.clone()));
-                }
-            }
-        }
-        let Some((j, a, b, of)) = best else {
-            return Err(named_nowhere.unwrap_or_else(|| Failure::usage("there is no pair of different pods")));
-        };
-        let reach = net::Reach {
-            answer: connections::verdict(j.allowed),
-            ingress: connections::verdict(j.ingress),
-            egress: connections::verdict(j.egress),
-            ports: j.ports.to_string(),
-            reasons: net::reasons(cluster, &j.events, &of),
-        };
-        Ok(Answered { reach, from: shown(cluster, a), to: shown(cluster, b), unknown_because: j.unknowns })
-    }
-
-    fn published(&self, cluster: &Cluster, network: &Network<'_>, to: &[End]) -> Result<Answered, Failure> {
-        let all = exposure::exposures(cluster, network);
-        let pods: BTreeSet<u32> = to.iter().filter_map(|e| if let End::Pod(p) = e { Some(*p) } else { None }).collect();
-        let mut best: Option<(&Exposure, Ports)> = None;
-        for e in all.iter().filter(|e| pods.contains(&e.pod)) {
-            let Ok(of) = ports(network, End::Pod(e.pod), self.port.as_deref(), self.protocol.as_deref()) else {
-                continue;
-            };
-            let hit = e.ports.and(&of);
-            if !hit.is_empty() && best.as_ref().is_none_or(|(b, _)| e.publicity > b.publicity) {
-                best = Some((e, hit));
-            }
-        }
-        let first = to.first().map_or(String::new(), |e| shown(cluster, *e));
-        Ok(match best {
-            None => Answered {
-                reach: net::Reach {
-                    answer: Verdict::No,
-                    ingress: Verdict::No,
-                    egress: Verdict::Yes,
-                    ports: Ports::none().to_string(),
-                    reasons: vec!["nothing publishes it".into()],
-                },
-                from: "internet".into(),
-                to: if to.len() == 1 { first } else { self.to.clone() },
-                unknown_because: Vec::new(),
-            },
-            Some((e, hit)) => {
-                let answer = match e.publicity {
-                    Publicity::Public => Verdict::Yes,
-                    Publicity::Possible => Verdict::Unknown,
-                    Publicity::Internal => Verdict::No,
-                };
-                let mut reasons: Vec<String> = e.hops.iter().map(|h| net::hop(cluster, h)).collect();
-                if !e.reason.is_empty() {
-                    reasons.push(e.reason.clone());
-                }
-                Answered {
-                    reach: net::Reach {
-                        answer,
-                        ingress: answer,
-                        egress: Verdict::Yes,
-                        ports: hit.to_string(),
-                        reasons,
-                    },
-                    from: "internet".into(),
-                    to: shown(cluster, End::Pod(e.pod)),
-                    unknown_because: if answer == Verdict::Unknown { e.unknowns.clone() } else { Vec::new() },
-                }
-            }
-        })
-    }
-}
-
-/// An answer with the pair that gave it.
-struct Answered {
-    reach: net::Reach,
-    from: String,
-    to: String,
-    unknown_because: Vec<String>,
-}
-
-impl Answered {
-    fn unread(from: &str, to: &str, id: &str) -> Self {
-        Answered {
-            reach: net::Reach {
-                answer: Verdict::Unknown,
-                ingress: Verdict::Unknown,
-                egress: Verdict::Unknown,
-                ports: Ports::none().to_string(),
-                reasons: vec!["the objects that it names were not read".into()],
-            },
-            from: from.to_owned(),
-            to: to.to_owned(),
-            unknown_because: vec![id.to_owned()],
-        }
-    }
-
-    fn json(&self, cluster: &Cluster, from: &str, to: &str) -> serde_json::Value {
-        let missing: Vec<_> = self.unknown_because.iter().map(|id| missing(id)).collect();
-        serde_json::json!({
-            "schemaVersion": crate::render::json::SCHEMA_VERSION,
-            "question": {"from": from, "to": to},
-            "answer": self.reach.answer,
-            "from": self.from,
-            "to": self.to,
-            "ingress": self.reach.ingress,
-            "egress": self.reach.egress,
-            "ports": self.reach.ports,
-            "reasons": self.reach.reasons,
-            "unknownBecause": missing,
-            "source": cluster.source,
-            "gaps": cluster.gaps,
-        })
-    }
-}
-
 impl Explain {
     fn run(self) -> Result<(), Failure> {
         self.output.only(&[NetFormat::Table, NetFormat::Json], "explain")?;
@@ -488,11 +246,22 @@ impl Explain {
         let attack = crate::rules::vocabulary(&cluster);
         let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
         let one = |e: Ends, text: &str| match e {
-            Ends::Internet => Ok(End::Internet),
-            Ends::Some(list) => list.first().copied().ok_or_else(|| Failure::usage(format!("{text} names nothing"))),
+            Ends::Internet => Ok(vec![End::Internet]),
+            Ends::Some(list) if distinct(&network, &list).len() == 1 => Ok(list),
+            Ends::Some(list) => Err(Failure::usage(format!(
+                "{text} stands for {} that policies tell apart\nhint: explain is about one of them; `kpath net can` takes several",
+                list.len()
+            ))),
+            Ends::Service(_) | Ends::ApiServer => {
+                Err(Failure::usage(format!("{text} stands for several ends\nhint: name a pod or an address behind it")))
+            }
             Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),
         };
         let (from, to) = (one(from?, &self.from)?, one(to?, &self.to)?);
+        // Of replicas, two different ones.
+        let pair = from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))).find(|(a, b)| a != b);
+        let alone = from.first().copied().zip(to.first().copied());
+        let Some((from, to)) = pair.or(alone) else { return Err(Failure::usage("there is no such pair")) };
         let explained = net::explain(&network, from, to);
         let (a, b) = (shown(&cluster, from), shown(&cluster, to));
         self.output.to(|out| match self.output.format {
@@ -544,6 +313,9 @@ impl List {
             let Some(text) = text else { return Ok((connections::workloads(&cluster, &network, None), true)) };
             match ends(&attack, &cluster, &network, text, false)? {
                 Ends::Internet => Ok((Vec::new(), true)),
+                Ends::Service(_) | Ends::ApiServer => {
+                    Err(Failure::usage(format!("{text} names no pods\nhint: `kpath net can` takes it")))
+                }
                 Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),
                 Ends::Some(all) => {
                     let pods = all.iter().filter_map(|e| if let End::Pod(p) = e { Some(*p) } else { None }).collect();

@@ -307,6 +307,11 @@ pub fn missing(id: &str) -> Missing {
         }
         "external-ip-routed" => format!("whether routers send the address {arg} to a node"),
         "pod-listens" => format!("whether pod {arg} listens on a port of its node"),
+        "source-ranges-ignored" => format!("whether the load balancer of Service {arg} ignores its client ranges"),
+        "route-resolved" => format!("whether route {arg} sends requests to what is there"),
+        "gateway-programmed" => format!("whether a controller serves Gateway {arg}"),
+        "cni-allows-hairpin" => "whether a pod connects to itself through its Service".into(),
+        "network-pairs-allowed" => "whether pods that were too many to look at connect".into(),
         "gateway-public" => format!("whether the address of Gateway {arg} is public"),
         "route-accepted" => format!("whether the Gateway accepted route {arg}"),
         "image-setuid" => format!("whether image {arg} has a usable set-uid program"),

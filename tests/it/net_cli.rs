@@ -233,3 +233,198 @@ fn rights_over_policies_open_what_they_close() {
     assert_eq!(ask(named("db"), true)["answer"], "yes");
     assert_eq!(ask(named("other"), true)["answer"], "no");
 }
+
+const BASE: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: a}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {nodeInfo: {kubeletVersion: v1.36.2+k3s1}, addresses: [{type: InternalIP, address: 10.0.0.1}, {type: ExternalIP, address: 203.0.113.9}]}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {nodeInfo: {kubeletVersion: v1.36.2+k3s1}, addresses: [{type: InternalIP, address: 10.0.0.2}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: a, labels: {app: p}}, status: {phase: Running, podIP: 10.1.0.1}, spec: {nodeName: n1, containers: [{name: c, ports: [{containerPort: 8080}]}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: p2, namespace: a, labels: {app: p}}, status: {phase: Running, podIP: 10.1.0.2}, spec: {nodeName: n2, containers: [{name: c, ports: [{containerPort: 8080}]}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: h, namespace: a, labels: {app: h}}, status: {phase: Running, podIP: 10.0.0.2}, spec: {nodeName: n2, hostNetwork: true, containers: [{name: c}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: a}, spec: {clusterIP: 10.96.0.50, selector: {app: p}, ports: [{port: 80, targetPort: 8080}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: kubernetes, namespace: default}, spec: {clusterIP: 10.96.0.1, ports: [{port: 443}]}}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}, ports: [{port: 6443}], endpoints: [{addresses: [10.0.0.1]}]}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web, namespace: a, labels: {kubernetes.io/service-name: web}}, ports: [{port: 8080}], endpoints: [{addresses: [10.1.0.1]}, {addresses: [10.1.0.2]}]}
+"#;
+
+/// Asks `net can` about a cluster of the base and policies of namespace a.
+fn ask(policies: &[&str], args: &[&str]) -> Value {
+    let mut text = BASE.to_owned();
+    for (n, spec) in policies.iter().enumerate() {
+        text += &format!(
+            "---\n{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: np{n}, namespace: a}}, spec: {spec}}}\n"
+        );
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    std::fs::write(&file, text).unwrap();
+    let mut all = vec!["net", "can"];
+    all.extend(args);
+    all.extend(["-f", file.to_str().unwrap(), "--complete"]);
+    json(&all)
+}
+
+#[test]
+fn sets_services_and_the_api_server() {
+    let deny = "{podSelector: {}, policyTypes: [Ingress, Egress]}";
+    let out = |to: &str| format!("{{podSelector: {{}}, policyTypes: [Egress], egress: [{to}]}}");
+    let (port, vip, pods) = (
+        out("{ports: [{port: 443}]}"),
+        out("{to: [{ipBlock: {cidr: 10.96.0.1/32}}]}"),
+        out("{to: [{podSelector: {}}]}"),
+    );
+    let endpoint = out("{to: [{ipBlock: {cidr: 10.0.0.1/32}}], ports: [{port: 6443}]}");
+    let cases: Vec<(Vec<&str>, &[&str], &str)> = vec![
+        // Replicas are asked about each other, a pod alone about itself.
+        (vec![deny], &["pod/a/p*", "to", "pod/a/p*"], "no"),
+        (vec![], &["pod/a/p*", "to", "pod/a/p*"], "yes"),
+        (vec![deny], &["pod/a/p1", "to", "pod/a/p1"], "yes"),
+        // A node reaches its own pods, whichever of a class they are.
+        (vec![deny], &["pod/a/h", "to", "pod/a/p*"], "yes"),
+        (vec![deny], &["pod/a/h", "to", "pod/a/p1"], "unknown"),
+        // Behind the address of a Service are its pods, on their ports.
+        (vec![&pods], &["pod/a/p1", "to", "10.96.0.50", "--port", "80"], "yes"),
+        (vec!["{podSelector: {}}"], &["pod/a/p1", "to", "10.96.0.50", "--port", "80"], "no"),
+        (
+            vec!["{podSelector: {}, ingress: [{ports: [{port: 80}]}]}"],
+            &["pod/a/p1", "to", "10.96.0.50", "--port", "80"],
+            "no",
+        ),
+        (vec!["{podSelector: {}, ingress: [{ports: [{port: 8080}]}]}"], &["pod/a/p1", "to", "10.96.0.50"], "yes"),
+        // The API server: its endpoint and port count; what allows the address of the Service alone depends.
+        (vec![&endpoint], &["pod/a/p1", "to", "api-server"], "yes"),
+        (vec![&vip], &["pod/a/p1", "to", "api-server"], "unknown"),
+        (vec![&vip], &["pod/a/p1", "to", "10.96.0.1"], "unknown"),
+        (vec![deny], &["pod/a/p1", "to", "api-server"], "no"),
+        (vec![&port], &["pod/a/p1", "to", "10.0.0.1", "--port", "6443"], "no"),
+        // Only pods are published; a node answers where its firewall lets it.
+        (vec![], &["internet", "to", "node/n1"], "unknown"),
+        (vec![], &["internet", "to", "node/n2"], "no"),
+        (vec![], &["internet", "to", "api-server"], "unknown"),
+        (vec![], &["internet", "to", "pod/a/p1"], "no"),
+    ];
+    for (policies, args, answer) in &cases {
+        let v = ask(policies, args);
+        assert_eq!(v["answer"], *answer, "{policies:?} {args:?}: {v}");
+        assert_eq!(*answer == "unknown", v["unknownBecause"] != serde_json::json!([]), "{v}");
+    }
+    for (args, part) in [
+        (&["internet", "to", "pod/shop/web", "--port", "99999", "--demo"][..], "between 1 and 65535"),
+        (&["internet", "to", "pod/shop/web", "--protocol", "FOO", "--demo"], "TCP, UDP or SCTP"),
+        (&["internet", "to", "pod/shop/web", "--port", "nosuch", "--demo"], "no TCP port named"),
+    ] {
+        let all: Vec<&str> = ["net", "can"].iter().chain(args).copied().collect();
+        let o = kpath(&all);
+        assert_eq!(o.status.code(), Some(2), "{args:?}");
+        assert!(String::from_utf8_lossy(&o.stderr).contains(part), "{args:?}");
+    }
+}
+
+/// Of several policies that may allow, one is enough, and none is only where all do not.
+#[test]
+fn given_is_about_each_policy() {
+    // The pod has no address that would tell.
+    let one = "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.168.0.0/16}}]}]}";
+    let text = BASE.replace(", podIP: 10.1.0.1", "");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    let policy = |n: u32| {
+        format!(
+            "---\n{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: np{n}, namespace: a}}, spec: {one}}}\n"
+        )
+    };
+    let ask = |text: &str, given: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut args = vec!["net", "can", "pod/a/p1", "to", "pod/a/p2", "--complete", "-f", file.to_str().unwrap()];
+        args.extend(given.iter().flat_map(|g| ["--given", *g]));
+        json(&args)["answer"].as_str().unwrap().to_owned()
+    };
+    let both = format!("{text}{}{}", policy(1), policy(2));
+    assert_eq!(ask(&both, &[]), "unknown");
+    assert_eq!(ask(&both, &["netpol-allows:a/np1=no"]), "unknown");
+    assert_eq!(ask(&both, &["netpol-allows:a/np1=yes"]), "yes");
+    assert_eq!(ask(&both, &["netpol-allows:*=no"]), "no");
+    // Where nothing is known to enforce, that is left.
+    let open = both.replace("+k3s1", "");
+    assert_eq!(ask(&open, &["netpol-allows:*=no"]), "unknown");
+    assert_eq!(ask(&open, &["netpol-allows:*=no", "cni-enforces=yes"]), "no");
+    assert_eq!(ask(&open, &["cni-enforces=no"]), "yes");
+}
+
+/// A policy that could not be read, or policies that were not, leave it open.
+#[test]
+fn policies_that_were_not_read_leave_it_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    let ask = |text: &str, complete: bool| {
+        std::fs::write(&file, text).unwrap();
+        let mut args = vec!["net", "can", "pod/a/p1", "to", "pod/a/p2", "-f", file.to_str().unwrap()];
+        args.extend(complete.then_some("--complete"));
+        let v = json(&args);
+        (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"][0]["id"].as_str().unwrap_or("").to_owned())
+    };
+    let unread = ("unknown".to_owned(), "unread:NetworkPolicy".to_owned());
+    let bad = format!(
+        "{BASE}---\n{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: np, namespace: a}}, spec: {{podSelector: text}}}}\n"
+    );
+    assert_eq!(ask(&bad, true), unread);
+    assert_eq!(ask(BASE, true).0, "yes");
+    assert_eq!(ask(BASE, false), unread);
+    // An unread NetworkPolicy could allow what the baseline denies, not what administrators deny.
+    let tier = |kind: &str| {
+        format!(
+            "{BASE}---\n{{apiVersion: policy.networking.k8s.io/v1alpha1, kind: {kind}, metadata: {{name: default}}, spec: {{priority: 1, subject: {{namespaces: {{}}}}, ingress: [{{action: Deny, from: [{{namespaces: {{}}}}]}}]}}}}\n"
+        )
+    };
+    assert_eq!(ask(&tier("BaselineAdminNetworkPolicy"), false), unread);
+    assert_eq!(ask(&tier("AdminNetworkPolicy"), false).0, "no");
+    // A plugin that enforces nothing: what was not read does not matter.
+    let flannel = BASE.replace("+k3s1", "")
+        + "---\n{apiVersion: v1, kind: Pod, metadata: {name: f, namespace: a}, spec: {hostNetwork: true, containers: [{name: c, image: docker.io/flannel/flannel:v1}]}}\n";
+    assert_eq!(ask(&flannel, false).0, "yes");
+    let list = json(&["net", "list", "-f", file.to_str().unwrap()]);
+    assert!(list["connections"].as_array().unwrap().iter().all(|c| c["from"] == "internet" || c["answer"] == "yes"));
+    std::fs::write(&file, BASE).unwrap();
+    let list = json(&["net", "list", "-f", file.to_str().unwrap(), "--from", "pod/a/p1"]);
+    assert!(list["connections"].as_array().unwrap().iter().all(|c| c["answer"] == "unknown"), "{list}");
+}
+
+/// What enforces counts for more than what does not, in one pod and in several.
+#[test]
+fn the_strongest_plugin_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    for (images, answer) in [
+        (
+            &["602401143452.dkr.ecr.us-west-2.amazonaws.com/amazon-k8s-cni:v1", "x/amazon/aws-network-policy-agent:v1"]
+                [..],
+            "unknown",
+        ),
+        (&["602401143452.dkr.ecr.us-west-2.amazonaws.com/amazon-k8s-cni:v1"], "yes"),
+        (&["rancher/mirrored-calico-node:v3", "rancher/mirrored-flannel:v0.26"], "no"),
+        (&["rancher/hardened-flannel:v0.26"], "yes"),
+        (&["docker.io/kindest/kindnetd:v20230511-dc714da8"], "yes"),
+        (&["docker.io/kindest/kindnetd:v20250512-df8de77b"], "no"),
+        (&["example.com/some:1"], "unknown"),
+    ] {
+        let containers: Vec<String> = images.iter().map(|i| format!("{{name: c, image: '{i}'}}")).collect();
+        let text = BASE.replace("+k3s1", "+rke2r1")
+            + &format!(
+                "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: f, namespace: a}}, spec: {{hostNetwork: true, containers: [{}]}}}}\n",
+                containers.join(", ")
+            )
+            + "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: np, namespace: a}, spec: {podSelector: {}}}\n";
+        std::fs::write(&file, text).unwrap();
+        let v = json(&["net", "can", "pod/a/p1", "to", "pod/a/p2", "--complete", "-f", file.to_str().unwrap()]);
+        assert_eq!(v["answer"], answer, "{images:?}: {v}");
+    }
+}
