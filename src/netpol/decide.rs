@@ -1,5 +1,6 @@
 //! The verdict on one connection, side by side, with what decided it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::{Number, address, is_public};
@@ -112,6 +113,8 @@ pub struct Engine<'c> {
     directory: Directory,
     /// One public address of each kind that rules of administrators tell apart.
     public: Vec<IpAddr>,
+    /// Pods in the network of each node, by its name.
+    hosts: BTreeMap<&'c str, Vec<u32>>,
     /// Policies of the plugin's own kinds for nodes, by direction.
     host_plugin: [Vec<Obj>; 2],
 }
@@ -182,7 +185,11 @@ impl<'c> Engine<'c> {
         let public = public_addresses(&policies);
         let directory = Directory::new(cluster);
         let host_plugin = plugin::for_nodes(cluster);
-        Engine { cluster, settings, policies, classes, profiles, directory, public, host_plugin }
+        let mut hosts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (p, i) in cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| p.spec.host_network && !p.finished()) {
+            hosts.entry(&p.spec.node_name).or_default().push(i);
+        }
+        Engine { cluster, settings, policies, classes, profiles, directory, public, hosts, host_plugin }
     }
 
     /// The cluster.
@@ -444,10 +451,14 @@ impl<'c> Engine<'c> {
         }
     }
 
-    /// Whether the labels of a pod in the network of its node would match.
+    /// Whether the labels of a pod in the network of its node would match; of an address of a node, those of any such pod.
     fn host_labels(&self, peer: &Peer, other: &Party<'_>) -> bool {
-        let pod = other.pod.and_then(|p| self.cluster.objects.pods.get(p as usize));
-        pod.is_some_and(|p| match peer {
+        let of_node = || other.host.and_then(|n| self.hosts.get(n)).map_or(&[][..], Vec::as_slice);
+        let pods = match &other.pod {
+            Some(p) => std::slice::from_ref(p),
+            None => of_node(),
+        };
+        pods.iter().filter_map(|p| self.cluster.objects.pods.get(*p as usize)).any(|p| match peer {
             Peer::Pods(namespaces, s) => {
                 s.matches(&p.metadata.labels)
                     && match namespaces {

@@ -63,7 +63,8 @@ pub fn workloads(cluster: &Cluster, network: &Network<'_>, only: Option<&BTreeSe
             host: p.spec.host_network,
         });
         w.pods.push(i);
-        if seen.insert((shown, class)) {
+        let host = class.is_none() && w.representatives.len() < HOSTS;
+        if host || seen.insert((shown, class)) {
             w.representatives.push(i);
         }
     }
@@ -147,33 +148,30 @@ pub fn each<E>(
     Ok(())
 }
 
+/// Pods in the network of nodes that are asked about, of one workload: each may have another verdict.
+const HOSTS: usize = 64;
+
 /// What any pod of one workload may do to any of another.
 fn between(network: &Network<'_>, a: &Workload, b: &Workload) -> Judged {
     let pods = &network.engine.cluster().objects.pods;
     let node = |p: &u32| pods.get(*p as usize).map_or("", |p| p.spec.node_name.as_str());
+    let mut pairs: Vec<(u32, u32)> =
+        b.representatives.iter().flat_map(|to| a.representatives.iter().map(move |from| (*from, *to))).collect();
+    // A pod in the network of a node reaches the pods of that node in any case.
+    if a.host {
+        let nodes: BTreeMap<&str, u32> = a.pods.iter().map(|p| (node(p), *p)).collect();
+        let near = b.pods.iter().find_map(|q| Some((*nodes.get(node(q)).filter(|_| !node(q).is_empty())?, *q)));
+        pairs.extend(near);
+    }
     let mut best: Option<Judged> = None;
-    for to in &b.representatives {
-        for from in &a.representatives {
-            // Of pods in the network of nodes, the one on the destination's node reaches it in any case.
-            let near = if a.host {
-                a.pods.iter().find(|p| b.pods.iter().any(|q| !node(q).is_empty() && node(q) == node(p)))
-            } else {
-                None
-            };
-            let target = near.and_then(|n| b.pods.iter().find(|q| node(q) == node(n))).unwrap_or(to);
-            let j = network.judge(End::Pod(*near.unwrap_or(from)), End::Pod(*target), &Ports::all());
-            best = Some(match best {
-                None => j,
-                Some(k) if k.allowed == j.allowed => Judged { ports: k.ports.or(&j.ports), ..k },
-                Some(k) => {
-                    if j.allowed > k.allowed {
-                        j
-                    } else {
-                        k
-                    }
-                }
-            });
-        }
+    for (from, to) in pairs {
+        let j = network.judge(End::Pod(from), End::Pod(to), &Ports::all());
+        best = Some(match best {
+            None => j,
+            Some(k) if k.allowed == j.allowed => Judged { ports: k.ports.or(&j.ports), ..k },
+            Some(k) if j.allowed > k.allowed => j,
+            Some(k) => k,
+        });
     }
     best.unwrap_or_else(|| network.judge(End::Internet, End::Internet, &Ports::none()))
 }

@@ -84,6 +84,7 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::NetHost => "connects from the network of a node".into(),
         Fact::NetNode(_) => "connects from the network of the pod's node".into(),
         Fact::NetFrom(_) => "is among the sources of a rule".into(),
+        Fact::NetInto(_) => "connects to pods that are alike".into(),
         Fact::NetTo(_) => "connects to the destinations of a rule".into(),
         Fact::NetUnenforced => "connects anywhere, because policies are not enforced".into(),
         Fact::Reach(p) => format!("connects to pod/{}", pod(cluster, p)),

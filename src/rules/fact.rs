@@ -113,6 +113,8 @@ pub enum Fact {
     NetFrom(u32),
     /// May connect to a peer of a policy on some ports, by number.
     NetTo(u32),
+    /// May connect to pods of one class that serve the same ports, by number.
+    NetInto(u32),
     /// Connects from any pod, if policies are not enforced.
     NetUnenforced,
     /// Can connect to a pod from inside of the cluster.
@@ -280,6 +282,7 @@ impl Fact {
                 | Fact::NetNode(_)
                 | Fact::NetFrom(_)
                 | Fact::NetTo(_)
+                | Fact::NetInto(_)
                 | Fact::NetUnenforced
                 | Fact::Connect(_)
                 | Fact::Token(..)

@@ -16,13 +16,13 @@ use crate::netpol::compile::{Peer, PortSpec, Rule};
 use crate::netpol::enforce::Enforcement;
 use crate::netpol::network::{Allowed, CNI_ENFORCES, Network};
 use crate::netpol::ports::{Ports, Protocol};
-use crate::netpol::{Direction, End, Limits};
+use crate::netpol::{Direction, Effect, End, Limits};
 
 /// Assumption under which what another pod connects to can be compromised.
 pub const LATERAL: &str = "lateral-exploitable";
 
 /// Pairs of classes that are looked at; beyond that the rest is unknown.
-const PAIRS: usize = 2_000_000;
+const PAIRS: usize = 300_000;
 
 /// Unknown for pairs that were not looked at.
 const TOO_MANY: &str = "network-pairs-allowed";
@@ -43,6 +43,25 @@ fn words(pods: &[Pod], p: u32) -> String {
     labels.map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
 }
 
+/// Pods of each class by the ports that they serve.
+fn groups(ctx: &Ctx<'_>, network: &Network<'_>) -> BTreeMap<u32, Vec<Group>> {
+    let mut out: BTreeMap<u32, Vec<Group>> = BTreeMap::new();
+    let mut number = 0;
+    for (class, c) in (0u32..).zip(&network.engine.classes().list) {
+        let mut by_ports: BTreeMap<Ports, Vec<u32>> = BTreeMap::new();
+        for p in &c.pods {
+            if let Some(pod) = ctx.cluster.objects.pods.get(*p as usize) {
+                by_ports.entry(serves(pod)).or_default().push(*p);
+            }
+        }
+        for (serves, pods) in by_ports {
+            out.entry(class).or_default().push(Group { number, serves, pods });
+            number += 1;
+        }
+    }
+    out
+}
+
 struct Lateral<'a, 'c> {
     network: &'a Network<'c>,
     /// What limits each class, by direction.
@@ -52,6 +71,18 @@ struct Lateral<'a, 'c> {
     /// Peer and ports of an egress rule, by number.
     destinations: BTreeMap<(u32, PortSpec), u32>,
     pairs: usize,
+    /// Pods of each class by the ports that they serve: number and pods.
+    groups: BTreeMap<u32, Vec<Group>>,
+    /// Groups that something connects to.
+    used: BTreeSet<u32>,
+}
+
+/// Pods of one class that serve the same ports.
+#[derive(Debug, Clone)]
+struct Group {
+    number: u32,
+    serves: Ports,
+    pods: Vec<u32>,
 }
 
 /// Emits the connections.
@@ -65,13 +96,22 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         let next = nodes.len() as u32;
         nodes.entry(p.spec.node_name.as_str()).or_insert((next, i));
     }
-    let mut l = Lateral { network, limits, nodes, destinations: BTreeMap::new(), pairs: 0 };
+    let mut l = Lateral {
+        network,
+        limits,
+        nodes,
+        destinations: BTreeMap::new(),
+        pairs: 0,
+        groups: groups(ctx, network),
+        used: BTreeSet::new(),
+    };
     positions(ctx, &l);
     let peers = l.incoming(ctx);
     l.members(ctx, &peers);
     l.outgoing(ctx);
     l.both(ctx);
     l.hosts(ctx);
+    l.into_groups(ctx);
     l.opened(ctx);
     l.cut(ctx);
     l.unenforced(ctx);
@@ -346,16 +386,22 @@ impl<'a> Lateral<'a, '_> {
             ctx.emit(e.because(pod_of(*p), "/spec/hostNetwork", "true", "policies do not limit the network of a node"));
         }
         // From the network of a node to pods that administrators limit.
-        let nodes: Vec<(u32, u32)> = self.nodes.values().copied().collect();
+        let nodes: Vec<(&str, u32, u32)> = self.nodes.iter().map(|(name, (n, p))| (*name, *n, *p)).collect();
         for to in 0..self.network.engine.classes().list.len() as u32 {
             if !matches!(self.limits(to, Direction::Ingress), Some(Limits::Mixed)) {
                 continue;
             }
-            let pods = self.pods(to);
-            for (n, p) in nodes.iter().flat_map(|n| pods.iter().map(move |p| (n, p))) {
-                self.pairs += 1;
-                if self.pairs <= PAIRS {
-                    self.connects(ctx, Fact::NetNode(n.0), n.1, *p);
+            for g in self.groups.get(&to).cloned().unwrap_or_default() {
+                for (name, n, p) in &nodes {
+                    // Its own pods a node reaches in any case.
+                    let other = |q: &&u32| {
+                        ctx.cluster.objects.pods.get(**q as usize).is_some_and(|q| q.spec.node_name != *name)
+                    };
+                    let Some(q) = g.pods.iter().find(other).copied() else { continue };
+                    self.pairs += 1;
+                    if self.pairs <= PAIRS {
+                        self.connects(ctx, Fact::NetNode(*n), *p, q, &g.serves, Fact::NetInto(g.number));
+                    }
                 }
             }
         }
@@ -367,49 +413,74 @@ impl<'a> Lateral<'a, '_> {
             for p in &hosts {
                 self.pairs += 1;
                 if self.pairs <= PAIRS {
-                    self.connects(ctx, Fact::NetClass(from), a, *p);
+                    let serves = ctx.cluster.objects.pods.get(*p as usize).map_or_else(Ports::all, serves);
+                    self.connects(ctx, Fact::NetClass(from), a, *p, &serves, Fact::Connect(*p));
                 }
             }
         }
     }
 
-    fn pair(&self, ctx: &mut Ctx<'_>, from: u32, a: u32, to: u32) {
+    fn pair(&mut self, ctx: &mut Ctx<'_>, from: u32, a: u32, to: u32) {
         // A pod is no other end for itself: another of its class asks for it.
         let second = self.pods(from).get(1).copied();
-        for p in self.pods(to) {
-            match (*p == a, second) {
-                (false, _) => self.connects(ctx, Fact::NetClass(from), a, *p),
-                (true, Some(b)) => self.connects(ctx, Fact::NetClass(from), b, *p),
-                (true, None) => {}
+        for g in self.groups.get(&to).cloned().unwrap_or_default() {
+            let asked = match (g.pods.iter().find(|p| **p != a), second) {
+                (Some(p), _) => Some((a, *p)),
+                (None, Some(b)) => g.pods.first().map(|p| (b, *p)),
+                (None, None) => None,
+            };
+            if let Some((a, p)) = asked {
+                self.connects(ctx, Fact::NetClass(from), a, p, &g.serves, Fact::NetInto(g.number));
             }
         }
     }
 
-    fn connects(&self, ctx: &mut Ctx<'_>, from: Fact, a: u32, p: u32) {
-        if let Some(pod) = ctx.cluster.objects.pods.get(p as usize) {
-            let judged = self.network.judge(End::Pod(a), End::Pod(p), &serves(pod));
-            if judged.allowed == Allowed::No || judged.unknowns == [CNI_ENFORCES] {
-                return;
+    /// From groups to their pods.
+    fn into_groups(&self, ctx: &mut Ctx<'_>) {
+        for g in self.groups.values().flatten().filter(|g| self.used.contains(&g.number)) {
+            for p in &g.pods {
+                let ns = ctx.cluster.objects.pods.get(*p as usize).map(|p| p.metadata.namespace.clone());
+                let e = connect(*p).from(Fact::NetInto(g.number));
+                ctx.emit(e.because(
+                    pod_of(*p),
+                    "/metadata/namespace",
+                    ns.unwrap_or_default(),
+                    "the pod is one of those that are alike",
+                ));
             }
-            let mut e = connect(p).from(from);
-            for id in &judged.unknowns {
-                e = e.unless_known(id.clone());
-            }
-            let mut cited = false;
-            for d in [Direction::Egress, Direction::Ingress] {
-                if let Some((x, policy)) =
-                    judged.events.iter().filter(|x| x.direction == d).find_map(|x| Some((x, x.policy?)))
-                {
-                    cited = true;
-                    let pointer = x.rule.map_or("/spec".to_owned(), |r| format!("/spec/{}/{r}", d.name()));
-                    e = e.because(policy, pointer, x.ports.to_string(), x.why);
-                }
-            }
-            if !cited {
-                e = e.because(pod_of(p), "/metadata/namespace", "", "no policy forbids it");
-            }
-            ctx.emit(e);
         }
+    }
+
+    fn connects(&mut self, ctx: &mut Ctx<'_>, from: Fact, a: u32, p: u32, serves: &Ports, to: Fact) {
+        let judged = self.network.judge(End::Pod(a), End::Pod(p), serves);
+        if judged.allowed == Allowed::No || judged.unknowns == [CNI_ENFORCES] {
+            return;
+        }
+        if let Fact::NetInto(n) = to {
+            self.used.insert(n);
+        }
+        let step = if matches!(to, Fact::Connect(_)) { connect(p) } else { Emit::scope(to) };
+        let mut e = step.from(from);
+        for id in &judged.unknowns {
+            e = e.unless_known(id.clone());
+        }
+        let mut cited = false;
+        for d in [Direction::Egress, Direction::Ingress] {
+            if let Some((x, policy)) = judged
+                .events
+                .iter()
+                .filter(|x| x.direction == d && (x.effect != Effect::Denied || judged.allowed != Allowed::Yes))
+                .find_map(|x| Some((x, x.policy?)))
+            {
+                cited = true;
+                let pointer = x.rule.map_or("/spec".to_owned(), |r| format!("/spec/{}/{r}", d.name()));
+                e = e.because(policy, pointer, x.ports.to_string(), x.why);
+            }
+        }
+        if !cited {
+            e = e.because(pod_of(p), "/metadata/namespace", "", "no policy forbids it");
+        }
+        ctx.emit(e);
     }
 
     /// Who can change policies is not kept apart by them; those of administrators stay.

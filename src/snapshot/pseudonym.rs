@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
-use crate::model::platform::{known_image, platform_word};
+use crate::model::platform::{known_image, legacy_class_image, platform_word};
 use crate::model::{Gap, Kind, Objects};
 
 /// Fields whose text is a name.
@@ -160,6 +160,9 @@ fn kept(objects: &Objects) -> BTreeSet<String> {
             }
         }
     }
+    // So do the classes that controllers serve by annotation.
+    let classes = objects.ingresses.iter().filter_map(|i| i.metadata.annotations.get("kubernetes.io/ingress.class"));
+    keep.extend(classes.filter(|c| legacy_class_image(c).is_some()).cloned());
     // Images of well-known plugins and controllers stay, so their words do everywhere.
     let pods = objects.pods.iter().map(|p| &p.spec);
     let templates = crate::model::cluster::WORKLOADS

@@ -34,6 +34,7 @@ const FIXES: &[(&str, Fix)] = &[
     ("entry-ingress", Fix::Delete("Ingress")),
     ("entry-loadbalancer", Fix::Set("Service", "", "/spec/type", r#""ClusterIP""#)),
     ("entry-nodeport", Fix::Set("Service", "", "/spec/type", r#""ClusterIP""#)),
+    ("net-pod-to-pod", Fix::Set("NetworkPolicy", "db", "/spec/ingress", "[]")),
     ("token-automount", Fix::Set("Pod", "", "/spec/automountServiceAccountToken", "false")),
     ("secret-sa-token", Fix::Delete("Secret")),
     ("node-to-pods", Fix::Set("Pod", "victim", "/spec/nodeName", r#""dedicated""#)),

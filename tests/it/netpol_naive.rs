@@ -605,7 +605,15 @@ fn the_graph_connects_what_the_engine_connects() {
                 use Fact::*;
                 matches!(
                     f,
-                    NetClass(_) | NetOpen | NetHost | NetNode(_) | NetFrom(_) | NetTo(_) | NetUnenforced | Connect(_)
+                    NetClass(_)
+                        | NetOpen
+                        | NetHost
+                        | NetNode(_)
+                        | NetFrom(_)
+                        | NetTo(_)
+                        | NetInto(_)
+                        | NetUnenforced
+                        | Connect(_)
                 )
             })
         };

@@ -19,6 +19,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub struct Backends<'c> {
     cluster: &'c Cluster,
     slices: BTreeMap<(&'c str, &'c str), Vec<u32>>,
+    /// Pods by namespace and a label that a selector of a Service asks for.
+    labelled: BTreeMap<(&'c str, &'c str, &'c str), Vec<u32>>,
     live: bool,
 }
 
@@ -65,7 +67,20 @@ impl<'c> Backends<'c> {
         }
         // Manifests have no slices: then selectors tell what they will say.
         let live = cluster.read.contains(&Kind::EndpointSlice) && !cluster.objects.endpoint_slices.is_empty();
-        Backends { cluster, slices, live }
+        let selectors = cluster.objects.services.iter().filter(|_| !live);
+        let wanted = selectors
+            .flat_map(|s| s.spec.selector.iter().map(|(k, v)| (s.metadata.namespace.as_str(), k.as_str(), v.as_str())));
+        let mut labelled: BTreeMap<(&str, &str, &str), Vec<u32>> = wanted.map(|w| (w, Vec::new())).collect();
+        if !labelled.is_empty() {
+            for (p, i) in cluster.objects.pods.iter().zip(0u32..) {
+                for (k, v) in &p.metadata.labels {
+                    if let Some(list) = labelled.get_mut(&(p.metadata.namespace.as_str(), k.as_str(), v.as_str())) {
+                        list.push(i);
+                    }
+                }
+            }
+        }
+        Backends { cluster, slices, labelled, live }
     }
 
     /// Pods that get the traffic of some ports of a Service, in order, each once.
@@ -135,10 +150,15 @@ impl<'c> Backends<'c> {
             return;
         }
         let words = s.spec.selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
-        let pods = &self.cluster.objects.pods;
-        let start = pods.partition_point(|p| p.metadata.namespace < s.metadata.namespace);
-        let own = pods.iter().zip(0u32..).skip(start).take_while(|(p, _)| p.metadata.namespace == s.metadata.namespace);
-        for (p, pod) in own.filter(|(p, _)| p.running_containers().next().is_some()) {
+        // The label that the fewest pods have; the others are checked.
+        let lists = s.spec.selector.iter().map(|(k, v)| {
+            self.labelled.get(&(s.metadata.namespace.as_str(), k.as_str(), v.as_str())).map_or(&[][..], Vec::as_slice)
+        });
+        for pod in lists.min_by_key(|l| l.len()).unwrap_or_default().iter().copied() {
+            let Some(p) = self.cluster.objects.pods.get(pod as usize) else { continue };
+            if p.running_containers().next().is_none() {
+                continue;
+            }
             let selected = s.spec.selector.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v));
             if !selected || !(p.ready() || s.spec.publish_not_ready_addresses) {
                 continue;
