@@ -111,7 +111,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     l.outgoing(ctx);
     l.both(ctx);
     l.hosts(ctx);
-    l.into_groups(ctx);
+    l.group_members(ctx);
     l.opened(ctx);
     l.cut(ctx);
     l.unenforced(ctx);
@@ -436,7 +436,7 @@ impl<'a> Lateral<'a, '_> {
     }
 
     /// From groups to their pods.
-    fn into_groups(&self, ctx: &mut Ctx<'_>) {
+    fn group_members(&self, ctx: &mut Ctx<'_>) {
         for g in self.groups.values().flatten().filter(|g| self.used.contains(&g.number)) {
             for p in &g.pods {
                 let ns = ctx.cluster.objects.pods.get(*p as usize).map(|p| p.metadata.namespace.clone());

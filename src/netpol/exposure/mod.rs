@@ -221,7 +221,7 @@ impl Search<'_, '_> {
             }
         };
         // Where the way goes through nodes, the policy sees the client or a node: which of them is not defined.
-        let node = (*origin == Origin::ClientOrNode).then(|| self.from_nodes(pod, ports));
+        let node = (*origin == Origin::ClientOrNode).then(|| self.node_verdict(pod, ports));
         let sure = match &node {
             _ if client.allowed != Allowed::Yes => Ports::none(),
             None => client.ports.clone(),
@@ -269,7 +269,7 @@ impl Search<'_, '_> {
     }
 
     /// What a pod lets in from nodes other than its own, which it always does: how sure, and the ports.
-    fn from_nodes(&self, pod: u32, ports: &Ports) -> (Allowed, Ports) {
+    fn node_verdict(&self, pod: u32, ports: &Ports) -> (Allowed, Ports) {
         let own = self.cluster.objects.pods.get(pod as usize).map_or("", |p| p.spec.node_name.as_str());
         let mut others =
             self.cluster.objects.nodes.iter().zip(0u32..).filter(|(n, _)| n.metadata.name != own).map(|(_, i)| i);
