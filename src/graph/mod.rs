@@ -174,6 +174,11 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Starts with room for so many instances: a set that grows by doubling moves and clears far more memory.
+    pub fn with_capacity(instances: usize) -> Self {
+        Builder { graph: Graph::default(), instances: IndexSet::with_capacity_and_hasher(instances, FxBuildHasher) }
+    }
+
     /// Numbers a string.
     pub fn text(&mut self, text: &str) -> Text {
         Text(self.graph.texts.id(text))

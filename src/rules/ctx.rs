@@ -57,7 +57,7 @@ pub struct Ctx<'c> {
     /// Volume with a directory of the node behind a claim, by namespace and claim: its number, the field, the path.
     pub claim_paths: BTreeMap<(String, String), (u32, &'static str, String)>,
     /// Objects by name, for rules with resourceNames.
-    pub by_name: BTreeMap<(Kind, String), Vec<u32>>,
+    pub by_name: FxHashMap<(Kind, String), Vec<u32>>,
 }
 
 /// One instance being described.
@@ -148,7 +148,7 @@ impl<'c> Ctx<'c> {
         names.extend(authz.grants().iter().map(|g| g.namespace().to_owned()).filter(|n| !n.is_empty()));
         let namespaces: Vec<String> = names.into_iter().collect();
         let namespace_index = namespaces.iter().enumerate().map(|(i, n)| (n.clone(), i as u32)).collect();
-        let mut by_name: BTreeMap<(Kind, String), Vec<u32>> = BTreeMap::new();
+        let mut by_name: FxHashMap<(Kind, String), Vec<u32>> = FxHashMap::default();
         for kind in [Kind::Secret, Kind::Pod, Kind::ServiceAccount, Kind::Service, Kind::NetworkPolicy] {
             for i in 0..cluster.objects.len(kind) {
                 if let Some(m) = cluster.objects.meta(kind, i) {
@@ -196,7 +196,7 @@ impl<'c> Ctx<'c> {
             api_servers,
             cluster,
             authz,
-            builder: Builder::default(),
+            builder: Builder::with_capacity(expected_instances(cluster)),
             facts: Interner::default(),
             subjects: Interner::default(),
             namespaces,
@@ -283,6 +283,14 @@ impl<'c> Ctx<'c> {
             evidence,
         });
     }
+}
+
+/// About how many instances a cluster gives; wrong is only slower.
+fn expected_instances(cluster: &Cluster) -> usize {
+    let o = &cluster.objects;
+    [o.pods.len(), o.service_accounts.len(), o.secrets.len()]
+        .into_iter()
+        .fold(0usize, |n, x| n.saturating_add(x.saturating_mul(8)))
 }
 
 /// Numbers of cluster-scoped objects by name, for each of many names: one hash look-up each, where a search would
