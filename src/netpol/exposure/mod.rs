@@ -249,7 +249,8 @@ impl Search<'_, '_> {
         match client.allowed {
             Allowed::Unknown => {
                 let ids = client.unknowns.iter();
-                (ids.fold(found, |f, id| f.possible(id.clone(), format!("it depends on {id}"))), ports.clone())
+                let found = ids.fold(found, |f, id| f.possible(id.clone(), format!("it depends on {id}")));
+                (found, if client.ports.is_empty() { ports.clone() } else { client.ports })
             }
             // The client is let in and nodes are not, or the other way round.
             Allowed::Yes => {
