@@ -66,6 +66,13 @@ impl Pod {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
+    /// Whether it is the API server as a static pod: by its name, or by the label that kubeadm gives.
+    pub fn is_api_server(&self) -> bool {
+        self.metadata.namespace == "kube-system"
+            && (self.metadata.name.starts_with("kube-apiserver-")
+                || self.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver"))
+    }
+
     /// Addresses of the pod; none while it has no sandbox, and in a manifest. A pod in the network of its node has those
     /// of the node.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::IpAddr> {

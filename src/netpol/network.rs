@@ -220,12 +220,12 @@ fn api(cluster: &Cluster) -> (Vec<(End, Ports)>, Option<End>) {
     let mut to: Vec<(End, Ports)> =
         api_server(cluster).into_iter().map(|(a, (ports, _))| (End::Address(a), ports)).collect();
     if to.is_empty() {
-        let static_pod = |p: &crate::model::pod::Pod| {
-            p.metadata.namespace == "kube-system"
-                && p.spec.host_network
-                && p.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver")
-        };
-        let pods = cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| static_pod(p) && !p.finished());
+        let pods = cluster
+            .objects
+            .pods
+            .iter()
+            .zip(0u32..)
+            .filter(|(p, _)| p.is_api_server() && p.spec.host_network && !p.finished());
         to.extend(pods.map(|(_, i)| (End::Pod(i), usual.clone())));
     }
     if to.is_empty() {

@@ -310,6 +310,7 @@ pub fn missing(id: &str) -> Missing {
         "source-ranges-ignored" => format!("whether the load balancer of Service {arg} ignores its client ranges"),
         "route-resolved" => format!("whether route {arg} sends requests to what is there"),
         "gateway-programmed" => format!("whether a controller serves Gateway {arg}"),
+        "pod-address-in-block" => "whether pods without an address get one that a policy names".into(),
         "cni-allows-hairpin" => "whether a pod connects to itself through its Service".into(),
         "network-pairs-allowed" => "whether pods that were too many to look at connect".into(),
         "gateway-public" => format!("whether the address of Gateway {arg} is public"),

@@ -166,10 +166,9 @@ impl<'c> Ctx<'c> {
             if let Some(list) = pods_of_node.get_mut(n as usize) {
                 list.push(i as u32);
             }
-            let server = p.metadata.namespace == "kube-system"
-                && (p.metadata.name.starts_with("kube-apiserver-")
-                    || p.metadata.labels.get("component").is_some_and(|c| c == "kube-apiserver"));
-            if server && let Some(slot) = api_servers.get_mut(n as usize) {
+            if p.is_api_server()
+                && let Some(slot) = api_servers.get_mut(n as usize)
+            {
                 *slot = Some(Obj { kind: Kind::Pod, index: i as u32 });
             }
         }

@@ -24,6 +24,9 @@ pub const LATERAL: &str = "lateral-exploitable";
 /// Pairs of classes that are looked at; beyond that the rest is unknown.
 const PAIRS: usize = 300_000;
 
+/// Unknown whether a pod without an address will get one that a rule names.
+const ADDRESS: &str = "pod-address-in-block";
+
 /// Unknown for pairs that were not looked at.
 const TOO_MANY: &str = "network-pairs-allowed";
 
@@ -71,6 +74,8 @@ struct Lateral<'a, 'c> {
     /// Peer and ports of an egress rule, by number.
     destinations: BTreeMap<(u32, PortSpec), u32>,
     pairs: usize,
+    /// The id where policies were not read, or not all: what is open may be limited.
+    unread: Option<String>,
     /// Pods of each class by the ports that they serve: number and pods.
     groups: BTreeMap<u32, Vec<Group>>,
     /// Groups that something connects to.
@@ -102,6 +107,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         nodes,
         destinations: BTreeMap::new(),
         pairs: 0,
+        unread: (!network.read() && !open).then(|| "unread:NetworkPolicy".to_owned()),
         groups: groups(ctx, network),
         used: BTreeSet::new(),
     };
@@ -124,7 +130,6 @@ fn pod_of(p: u32) -> Obj {
 
 /// Where each container connects from.
 fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
-    let unread = !ctx.cluster.was_read(Kind::NetworkPolicy);
     for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
         let o = pod_of(i);
         for c in p.running_containers() {
@@ -154,7 +159,7 @@ fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
         let first = l.network.engine.classes().get(class).and_then(|c| c.pods.first());
         if let (Limits::Open, Some(first)) = (limits, first) {
             let e = Emit::scope(Fact::NetOpen).from(Fact::NetClass(class));
-            let e = e.maybe(unread.then(|| "unread:NetworkPolicy".to_owned()));
+            let e = e.maybe(l.unread.clone());
             ctx.emit(e.because(
                 pod_of(*first),
                 "/metadata/namespace",
@@ -193,7 +198,7 @@ impl<'a> Lateral<'a, '_> {
                 match self.limits(class, Direction::Ingress) {
                     Some(Limits::Open) => {
                         let ns = pod.metadata.namespace.clone();
-                        let e = connect(*p).from(Fact::NetOpen);
+                        let e = connect(*p).from(Fact::NetOpen).maybe(self.unread.clone());
                         ctx.emit(e.because(
                             pod_of(*p),
                             "/metadata/namespace",
@@ -274,7 +279,7 @@ impl<'a> Lateral<'a, '_> {
                 }
             }
             let Some((sure, maybe)) = self.network.engine.classes().members.get(*peer as usize) else { continue };
-            for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {
+            for (set, unknown) in [(sure, None), (maybe, self.undecided(*peer))] {
                 for class in set {
                     let first = self.pods(class).first();
                     if let (Some(Limits::Open), Some(first)) = (self.limits(class, Direction::Egress), first) {
@@ -285,6 +290,12 @@ impl<'a> Lateral<'a, '_> {
                 }
             }
         }
+    }
+
+    /// What decides whether a peer that perhaps means a pod does.
+    fn undecided(&self, peer: u32) -> Option<String> {
+        let by_address = matches!(self.network.engine.peer(peer), Some(Peer::Block(_) | Peer::Networks(_)));
+        Some(if by_address { ADDRESS } else { "unread:Namespace" }.to_owned())
     }
 
     fn destination(&mut self, peer: u32, ports: &PortSpec) -> u32 {
@@ -312,7 +323,7 @@ impl<'a> Lateral<'a, '_> {
         let all: Vec<((u32, PortSpec), u32)> = self.destinations.iter().map(|(k, n)| (k.clone(), *n)).collect();
         for ((peer, ports), n) in all {
             let Some((sure, maybe)) = self.network.engine.classes().members.get(peer as usize) else { continue };
-            for (set, unknown) in [(sure, None), (maybe, Some("unread:Namespace".to_owned()))] {
+            for (set, unknown) in [(sure, None), (maybe, self.undecided(peer))] {
                 for class in set.iter().filter(|c| matches!(self.limits(*c, Direction::Ingress), Some(Limits::Open))) {
                     let at = ports.at(self.named(class));
                     for p in self.pods(class) {
@@ -321,7 +332,7 @@ impl<'a> Lateral<'a, '_> {
                             continue;
                         }
                         let ns = pod.metadata.namespace.clone();
-                        let e = connect(*p).from(Fact::NetTo(n)).maybe(unknown.clone());
+                        let e = connect(*p).from(Fact::NetTo(n)).maybe(unknown.clone()).maybe(self.unread.clone());
                         ctx.emit(e.because(
                             pod_of(*p),
                             "/metadata/namespace",

@@ -379,6 +379,21 @@ fn policies_that_were_not_read_leave_it_open() {
     assert_eq!(ask(&bad, true), unread);
     assert_eq!(ask(BASE, true).0, "yes");
     assert_eq!(ask(BASE, false), unread);
+    // Paths through the network too: from a pod, and from the network of a node.
+    for from in ["pod/a/p1", "pod/a/h"] {
+        let path = |text: &str| {
+            std::fs::write(&file, text.replace("nodeName: n2, containers", "nodeName: n1, containers")).unwrap();
+            let args = ["can", from, "reach", "pod/a/p2", "-f", file.to_str().unwrap(), "--complete"];
+            json(&args.iter().chain(&["--assume", "lateral-exploitable"]).copied().collect::<Vec<_>>())
+        };
+        assert_eq!(path(BASE)["answer"], "yes", "{from}");
+        let v = path(&bad);
+        assert_eq!(
+            (&v["answer"], &v["unknownBecause"][0]["id"]),
+            (&"unknown".into(), &"unread:NetworkPolicy".into()),
+            "{from}"
+        );
+    }
     // An unread NetworkPolicy could allow what the baseline denies, not what administrators deny.
     let tier = |kind: &str| {
         format!(
