@@ -11,7 +11,7 @@ use super::gateway::{Gateway, GatewayClass, ReferenceGrant, Route};
 use super::meta::{Meta, keep_annotation};
 use super::network::*;
 use super::objects::*;
-use super::plugin_policy::PluginPolicy;
+use super::plugin_policy::{NetworkSet, PluginPolicy, Tier};
 use super::pod::Pod;
 use super::policy::{AdminPolicy, NetworkPolicy};
 use super::rbac::{Binding, Role};
@@ -173,6 +173,9 @@ kinds! {
     CiliumClusterwideNetworkPolicy "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" false Blocks true cilium_clusterwide_network_policies PluginPolicy;
     CalicoNetworkPolicy "crd.projectcalico.org" "v1" "networkpolicies" true Blocks true calico_network_policies PluginPolicy;
     GlobalNetworkPolicy "crd.projectcalico.org" "v1" "globalnetworkpolicies" false Blocks true global_network_policies PluginPolicy;
+    Tier "crd.projectcalico.org" "v1" "tiers" false Blocks true tiers Tier;
+    NetworkSet "crd.projectcalico.org" "v1" "networksets" true Refines true network_sets NetworkSet;
+    GlobalNetworkSet "crd.projectcalico.org" "v1" "globalnetworksets" false Refines true global_network_sets NetworkSet;
     Deployment "apps" "v1" "deployments" true Adds false deployments Workload;
     DaemonSet "apps" "v1" "daemonsets" true Adds false daemon_sets Workload;
     StatefulSet "apps" "v1" "statefulsets" true Adds false stateful_sets Workload;
@@ -223,6 +226,9 @@ impl Kind {
             return match kind {
                 "NetworkPolicy" => Some(Kind::CalicoNetworkPolicy),
                 "GlobalNetworkPolicy" => Some(Kind::GlobalNetworkPolicy),
+                "Tier" => Some(Kind::Tier),
+                "NetworkSet" => Some(Kind::NetworkSet),
+                "GlobalNetworkSet" => Some(Kind::GlobalNetworkSet),
                 _ => None,
             };
         }
@@ -300,6 +306,8 @@ stored!(
     NetworkPolicy,
     AdminPolicy,
     PluginPolicy,
+    NetworkSet,
+    Tier,
     PersistentVolume,
     PersistentVolumeClaim,
     WebhookConfiguration,

@@ -17,7 +17,7 @@ use crate::model::rbac::LabelSelector;
 use crate::model::{Cluster, Kind};
 
 /// Label that the API server gives every namespace.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A namespace with its labels.
 #[derive(Debug, Clone)]
@@ -82,11 +82,11 @@ pub fn named_ports(pod: &Pod) -> impl Iterator<Item = (&str, Protocol, u16)> {
 
 impl Classes {
     /// Sorts the pods of a cluster into classes.
-    pub fn new(cluster: &Cluster, policies: &Policies, plugin_keys: &[String], ipblock_matches_pods: bool) -> Self {
+    pub fn new(cluster: &Cluster, policies: &Policies, ipblock_matches_pods: bool) -> Self {
         let namespaces = namespaces(cluster);
         let number_of: FxHashMap<&str, u32> =
             namespaces.iter().zip(0u32..).map(|(n, i)| (n.name.as_str(), i)).collect();
-        let mentioned = Mentioned::new(cluster, policies, plugin_keys);
+        let mentioned = Mentioned::new(cluster, policies);
         let mut keys: IndexMap<Key, Vec<u32>, FxBuildHasher> = IndexMap::default();
         let mut of = Vec::with_capacity(cluster.objects.pods.len());
         for (p, i) in cluster.objects.pods.iter().zip(0u32..) {
@@ -138,7 +138,7 @@ impl Classes {
     fn members_of(&self, peer: &Peer, ipblock_matches_pods: bool) -> (RoaringBitmap, RoaringBitmap) {
         let (mut sure, mut maybe) = (RoaringBitmap::new(), RoaringBitmap::new());
         match peer {
-            Peer::Everyone => {
+            Peer::Everyone | Peer::Cluster => {
                 sure.insert_range(0..self.list.len() as u32);
             }
             Peer::Pods(namespaces, selector) => {
@@ -183,7 +183,8 @@ impl Classes {
                     };
                 }
             }
-            Peer::Nodes(_) | Peer::DomainNames => {}
+            Peer::Nodes(_) | Peer::DomainNames | Peer::Outside(_) | Peer::World | Peer::SomeNodes | Peer::ApiServer => {
+            }
         }
         (sure, maybe)
     }
@@ -228,7 +229,7 @@ struct Mentioned<'a> {
 }
 
 impl<'a> Mentioned<'a> {
-    fn new(cluster: &'a Cluster, policies: &'a Policies, plugin_keys: &'a [String]) -> Self {
+    fn new(cluster: &'a Cluster, policies: &'a Policies) -> Self {
         let of = |s: &'a LabelSelector| {
             s.match_labels.keys().chain(s.match_expressions.iter().map(|r| &r.key)).map(String::as_str)
         };
@@ -237,11 +238,12 @@ impl<'a> Mentioned<'a> {
             Peer::Pods(_, s) => Some(s),
             _ => None,
         });
-        let keys: BTreeSet<&str> =
-            subjects.chain(peers).flat_map(of).chain(plugin_keys.iter().map(String::as_str)).collect();
+        let subjects = subjects.chain(policies.plugin.iter().map(|p| &p.subject.selector));
+        let keys: BTreeSet<&str> = subjects.chain(peers).flat_map(of).collect();
         let standard = policies.standard.iter().flat_map(|p| p.rules.iter().flatten().flatten().map(|r| &r.ports));
         let tiered = policies.tiered.iter().flat_map(|p| p.rules.iter().flatten().map(|r| &r.ports));
-        let ports = standard.chain(tiered).flat_map(|p| &p.names).map(|(n, _)| n.as_str()).collect();
+        let plugin = policies.plugin.iter().flat_map(|p| p.rules.iter().flatten().map(|r| &r.ports));
+        let ports = standard.chain(tiered).chain(plugin).flat_map(|p| &p.names).map(|(n, _)| n.as_str()).collect();
         let blocks = policies.peers.iter().filter_map(|p| match p {
             Peer::Block(b) | Peer::Networks(b) => Some(b),
             _ => None,

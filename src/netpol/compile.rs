@@ -5,6 +5,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::Direction;
 use super::address::Block;
+use super::plugin::{Compiled, Plugin};
 use super::ports::{PROTOCOLS, Ports, Protocol};
 use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
@@ -36,6 +37,53 @@ pub enum Peer {
     Nodes(LabelSelector),
     /// Outside addresses behind names that only the plugin resolves.
     DomainNames,
+    /// Addresses of a block that neither pods nor nodes have, as Cilium's CIDRs mean them.
+    Outside(Block),
+    /// Every address that neither pods nor nodes have.
+    World,
+    /// Pods and nodes.
+    Cluster,
+    /// Some of the nodes: the own one, or the others.
+    SomeNodes,
+    /// The API server.
+    ApiServer,
+}
+
+/// How sure it is that something matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Match {
+    /// It does not.
+    No,
+    /// It may.
+    Maybe,
+    /// It does.
+    Yes,
+}
+
+/// Where a rule is in its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// `spec` is 0, `specs[N-1]` is N.
+    pub spec: u32,
+    /// Name of the list.
+    pub list: &'static str,
+    /// Index in the list.
+    pub index: usize,
+}
+
+impl Place {
+    /// The rule of a list of the policy's spec.
+    pub fn new(direction: Direction, index: usize) -> Self {
+        Place { spec: 0, list: direction.name(), index }
+    }
+
+    /// JSON pointer to the rule.
+    pub fn pointer(&self) -> String {
+        match self.spec.checked_sub(1) {
+            None => format!("/spec/{}/{}", self.list, self.index),
+            Some(n) => format!("/specs/{n}/{}/{}", self.list, self.index),
+        }
+    }
 }
 
 /// Ports of a rule.
@@ -48,7 +96,8 @@ pub struct PortSpec {
 }
 
 impl PortSpec {
-    fn all() -> Self {
+    /// Every port of every protocol.
+    pub fn all() -> Self {
         PortSpec { numbers: Ports::all(), names: Vec::new() }
     }
 
@@ -99,6 +148,10 @@ pub struct OrderedRule {
     pub peers: Vec<u32>,
     /// Ports.
     pub ports: PortSpec,
+    /// Place in the policy.
+    pub place: Place,
+    /// Whether peers and ports are all that the rule asks for.
+    pub sure: bool,
 }
 
 /// A policy of an administrator: AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
@@ -123,13 +176,15 @@ pub struct Policies {
     pub standard: Vec<Policy>,
     /// Administrators' policies, first by tier and priority.
     pub tiered: Vec<Tiered>,
+    /// Policies of the plugin's own kinds, in the order in which they are asked.
+    pub plugin: Vec<Compiled>,
     /// Peers by number.
     pub peers: IndexSet<Peer, FxBuildHasher>,
 }
 
 impl Policies {
     /// Prepares the policies of a cluster.
-    pub fn new(cluster: &Cluster) -> Self {
+    pub fn new(cluster: &Cluster, plugin: Plugin) -> Self {
         let mut all = Policies::default();
         for (p, index) in cluster.objects.network_policies.iter().zip(0u32..) {
             let types = p.spec.policy_types.as_ref().filter(|t| !t.is_empty());
@@ -167,10 +222,12 @@ impl Policies {
         }
         // Objects of one kind are sorted by name, so equal priorities stay in a stable order.
         all.tiered.sort_by_key(|t| (t.baseline, t.priority));
+        all.plugin = super::plugin::compile(cluster, plugin, &mut all);
         all
     }
 
-    fn peer(&mut self, peer: Peer) -> u32 {
+    /// The number of a peer.
+    pub fn peer(&mut self, peer: Peer) -> u32 {
         self.peers.insert_full(peer).0 as u32
     }
 
@@ -196,16 +253,18 @@ impl Policies {
 
     fn tiered_of(&mut self, object: Obj, p: &AdminPolicy) -> Tiered {
         let (subject, _) = self.admin_peers(std::slice::from_ref(&p.spec.subject));
-        let mut rules = |list: &[AdminRule], egress: bool| -> Vec<OrderedRule> {
-            list.iter().filter_map(|r| self.ordered(r, if egress { &r.to } else { &r.from })).collect()
+        let mut rules = |list: &[AdminRule], d: Direction| -> Vec<OrderedRule> {
+            let peers = |r: &AdminRule| if d == Direction::Egress { r.to.clone() } else { r.from.clone() };
+            let all = list.iter().enumerate();
+            all.filter_map(|(n, r)| self.ordered(r, &peers(r), Place::new(d, n))).collect()
         };
-        let rules = [rules(&p.spec.ingress, false), rules(&p.spec.egress, true)];
+        let rules = [rules(&p.spec.ingress, Direction::Ingress), rules(&p.spec.egress, Direction::Egress)];
         let baseline = object.kind == Kind::BaselineAdminNetworkPolicy || p.spec.tier == "Baseline";
         Tiered { object, baseline, priority: p.spec.priority, subject: subject.first().copied(), rules }
     }
 
     /// A rule with an action that is none is not valid and does nothing.
-    fn ordered(&mut self, r: &AdminRule, peers: &[AdminPeer]) -> Option<OrderedRule> {
+    fn ordered(&mut self, r: &AdminRule, peers: &[AdminPeer], place: Place) -> Option<OrderedRule> {
         let action = match r.action.as_str() {
             "Allow" | "Accept" => Action::Allow,
             "Deny" => Action::Deny,
@@ -219,7 +278,7 @@ impl Policies {
             Action::Deny | Action::Pass if unknown => (Action::Deny, vec![self.peer(Peer::Everyone)]),
             _ => (action, known),
         };
-        Some(OrderedRule { action, peers, ports: admin_ports(r, action) })
+        Some(OrderedRule { action, peers, ports: admin_ports(r, action), place, sure: true })
     }
 
     /// Numbers of the peers, and whether one says nothing that is known.

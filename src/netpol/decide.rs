@@ -5,10 +5,12 @@ use std::net::IpAddr;
 
 use super::address::{Number, address, is_public};
 use super::classes::{Classes, in_block};
-use super::compile::{Action, OrderedRule, Peer, Policies, Rule, Tiered};
+use super::compile::{Action, Match, Namespaces, OrderedRule, Peer, Place, Policies, Rule, Tiered};
 use super::end::{Directory, End, Party};
+use super::plugin::{self, Compiled, Stage};
 use super::ports::Ports;
-use super::{Direction, Settings, plugin};
+use super::targets::api_server;
+use super::{Direction, Settings};
 use crate::model::Cluster;
 use crate::model::kind::Obj;
 
@@ -66,18 +68,10 @@ pub struct Event {
     pub ports: Ports,
     /// Policy, if one did it.
     pub policy: Option<Obj>,
-    /// Rule of the policy, by index; none for its being there.
-    pub rule: Option<usize>,
+    /// Rule of the policy; none for its being there.
+    pub rule: Option<Place>,
     /// Short phrase.
     pub why: &'static str,
-}
-
-/// How sure a peer matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Match {
-    No,
-    Maybe,
-    Yes,
 }
 
 /// Policies that are about a class.
@@ -87,8 +81,10 @@ struct Profile {
     standard: [Vec<u32>; 2],
     /// Administrators' policies in order, and whether it is sure.
     tiered: Vec<(u32, bool)>,
-    /// Policies of the plugin's own kinds, by direction: what they do is not known.
-    plugin: [Vec<Obj>; 2],
+    /// Policies of the plugin's own kinds that are about it, by number and direction.
+    plugin: [Vec<u32>; 2],
+    /// Those of which it is not known what they do.
+    unknown: [Vec<u32>; 2],
 }
 
 /// What limits a class in one direction.
@@ -117,6 +113,8 @@ pub struct Engine<'c> {
     hosts: BTreeMap<&'c str, Vec<u32>>,
     /// Policies of the plugin's own kinds for nodes, by direction.
     host_plugin: [Vec<Obj>; 2],
+    /// Addresses of the API server; none where they were not read.
+    api: Vec<IpAddr>,
 }
 
 /// State of one side while its tiers are gone through.
@@ -130,7 +128,7 @@ struct State<'e> {
 }
 
 impl State<'_> {
-    fn record(&mut self, effect: Effect, ports: &Ports, policy: Option<(Obj, Option<usize>)>, why: &'static str) {
+    fn record(&mut self, effect: Effect, ports: &Ports, policy: Option<(Obj, Option<Place>)>, why: &'static str) {
         if let Some(events) = self.events.as_deref_mut()
             && !ports.is_empty()
         {
@@ -143,10 +141,8 @@ impl State<'_> {
 impl<'c> Engine<'c> {
     /// Prepares the policies of a cluster.
     pub fn new(cluster: &'c Cluster, settings: Settings) -> Self {
-        let policies = Policies::new(cluster);
-        let plugin_rules = plugin::rules(cluster);
-        let keys: Vec<String> = plugin_rules.iter().flat_map(plugin::PluginRule::keys).collect();
-        let classes = Classes::new(cluster, &policies, &keys, settings.ipblock_matches_pods);
+        let policies = Policies::new(cluster, settings.plugin);
+        let classes = Classes::new(cluster, &policies, settings.ipblock_matches_pods);
         let mut profiles = vec![Profile::default(); classes.list.len()];
         for (p, n) in policies.standard.iter().zip(0u32..) {
             let Some(spec) = cluster.objects.network_policies.get(p.object.index as usize) else { continue };
@@ -170,15 +166,24 @@ impl<'c> Engine<'c> {
                 }
             }
         }
-        for rule in &plugin_rules {
+        for (rule, n) in policies.plugin.iter().zip(0u32..) {
             let all = 0..classes.namespaces.len() as u32;
-            let places = classes.namespace(rule.namespace).map_or(all, |n| n..n + 1);
+            let places = match &rule.subject.namespaces {
+                Namespaces::One(name) => classes.namespace(name).map_or(0..0, |n| n..n + 1),
+                Namespaces::Labelled(_) => all,
+            };
             for (class, ns) in places.flat_map(|n| classes.of_namespace(n).iter().map(move |c| (*c, n))) {
                 let Some((c, ns)) = classes.get(class).zip(classes.namespaces.get(ns as usize)) else { continue };
-                if let Some(profile) = profiles.get_mut(class as usize).filter(|_| rule.concerns(ns, &c.labels)) {
-                    for (list, _) in profile.plugin.iter_mut().zip(rule.directions).filter(|(_, on)| *on) {
-                        list.push(rule.object);
-                    }
+                let Some(profile) = profiles.get_mut(class as usize) else { continue };
+                // Administrators' policies and tiers of Calico: which are asked first is not modelled.
+                let mixed = matches!(rule.stage, Stage::Tier(..)) && !profile.tiered.is_empty();
+                let lists = match rule.concerns(ns, &c.labels) {
+                    Match::No => continue,
+                    Match::Yes if rule.unknown.is_none() && !mixed => &mut profile.plugin,
+                    _ => &mut profile.unknown,
+                };
+                for (list, _) in lists.iter_mut().zip(rule.directions).filter(|(_, on)| *on) {
+                    list.push(n);
                 }
             }
         }
@@ -189,7 +194,8 @@ impl<'c> Engine<'c> {
         for (p, i) in cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| p.spec.host_network && !p.finished()) {
             hosts.entry(&p.spec.node_name).or_default().push(i);
         }
-        Engine { cluster, settings, policies, classes, profiles, directory, public, hosts, host_plugin }
+        let api = api_server(cluster).into_iter().map(|(a, _)| a).collect();
+        Engine { cluster, settings, policies, classes, profiles, directory, public, hosts, host_plugin, api }
     }
 
     /// The cluster.
@@ -224,19 +230,37 @@ impl<'c> Engine<'c> {
         let standard = standard.filter_map(|n| self.policies.standard.get(*n as usize)).map(|p| p.object);
         let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
         let tiered = tiered.filter(|t| t.rules.get(direction as usize).is_some_and(|r| !r.is_empty()));
-        let plugin = profile.plugin.get(direction as usize).into_iter().flatten().copied();
-        standard.chain(tiered.map(|t| t.object)).chain(plugin).collect()
+        let plugin = [&profile.plugin, &profile.unknown].into_iter().filter_map(|l| l.get(direction as usize));
+        let plugin = plugin.flatten().filter_map(|n| self.policies.plugin.get(*n as usize)).map(|c| c.object);
+        let mut all: Vec<Obj> = standard.chain(tiered.map(|t| t.object)).collect();
+        for object in plugin {
+            // A policy of several specs is one.
+            if !all.contains(&object) {
+                all.push(object);
+            }
+        }
+        all
     }
 
-    /// Number of rules of a policy for a direction.
-    pub fn rules_of(&self, policy: Obj, direction: Direction) -> usize {
+    /// Rules of a policy for a direction.
+    pub fn rules_of(&self, policy: Obj, direction: Direction) -> Vec<Place> {
         let d = direction as usize;
         let standard = self.policies.standard.iter().find(|p| p.object == policy);
         let tiered = || self.policies.tiered.iter().find(|t| t.object == policy);
-        match standard {
-            Some(p) => p.rules.get(d).and_then(Option::as_ref).map_or(0, Vec::len),
-            None => tiered().and_then(|t| t.rules.get(d)).map_or(0, Vec::len),
-        }
+        let places = |rules: &[OrderedRule]| rules.iter().map(|r| r.place).collect::<Vec<_>>();
+        let mut all = match (standard, tiered()) {
+            (Some(p), _) => {
+                let count = p.rules.get(d).and_then(Option::as_ref).map_or(0, Vec::len);
+                (0..count).map(|n| Place::new(direction, n)).collect()
+            }
+            (None, Some(t)) => t.rules.get(d).map(|r| places(r)).unwrap_or_default(),
+            (None, None) => {
+                let plugin = self.policies.plugin.iter().filter(|p| p.object == policy);
+                plugin.flat_map(|p| p.rules.get(d).map(|r| places(r)).unwrap_or_default()).collect()
+            }
+        };
+        all.dedup();
+        all
     }
 
     /// What limits a class in a direction.
@@ -244,7 +268,7 @@ impl<'c> Engine<'c> {
         let Some(profile) = self.profiles.get(class as usize) else { return Limits::Mixed };
         let d = direction as usize;
         let tiered = profile.tiered.iter().filter_map(|(n, _)| self.policies.tiered.get(*n as usize));
-        let plugin = profile.plugin.get(d).is_some_and(|p| !p.is_empty());
+        let plugin = [&profile.plugin, &profile.unknown].iter().any(|p| p.get(d).is_some_and(|p| !p.is_empty()));
         if plugin || tiered.filter_map(|t| t.rules.get(d)).any(|r| !r.is_empty()) {
             return Limits::Mixed;
         }
@@ -296,7 +320,10 @@ impl<'c> Engine<'c> {
         let mut s = State { live: Ports::all(), allowed: none(), denied: none(), direction, events };
         if peer.internet
             && direction == Direction::Egress
-            && subject.class.and_then(|c| self.profiles.get(c as usize)).is_some_and(|p| !p.tiered.is_empty())
+            && subject
+                .class
+                .and_then(|c| self.profiles.get(c as usize))
+                .is_some_and(|p| !p.tiered.is_empty() || p.plugin.iter().any(|l| !l.is_empty()))
         {
             return self.to_internet(subject, s.events);
         }
@@ -327,20 +354,22 @@ impl<'c> Engine<'c> {
             all.filter(move |(t, _)| t.baseline == baseline).collect::<Vec<_>>()
         };
         self.tier(&mut s, &tier(false), peer, &named);
+        let own = profile.plugin.get(direction as usize).into_iter().flatten();
+        let own: Vec<&Compiled> = own.filter_map(|n| self.policies.plugin.get(*n as usize)).collect();
+        self.tiers_of_plugin(&mut s, &own, peer, &named);
         let isolating = profile.standard.get(direction as usize).map_or(&[][..], Vec::as_slice);
-        self.standard(&mut s, isolating, peer, &named);
+        self.standard(&mut s, isolating, &own, peer, &named);
         let decided = !self.settings.baseline_per_direction && profile.standard.iter().any(|l| !l.is_empty());
         if !decided {
             self.tier(&mut s, &tier(true), peer, &named);
         }
         let live = std::mem::take(&mut s.live);
         s.record(Effect::Allowed, &live, None, "no policy decides it");
-        let plugin = profile.plugin.get(direction as usize).map_or(&[][..], Vec::as_slice);
-        for policy in plugin {
-            let why = "policies of the plugin's own kinds are not evaluated";
-            s.record(Effect::Unknown, &Ports::all(), Some((*policy, None)), why);
+        let unknown = profile.unknown.get(direction as usize).map_or(&[][..], Vec::as_slice);
+        for policy in unknown.iter().filter_map(|n| self.policies.plugin.get(*n as usize)) {
+            s.record(Effect::Unknown, &Ports::all(), Some((policy.object, None)), policy.unknown());
         }
-        if !plugin.is_empty() {
+        if !unknown.is_empty() {
             return Side { must: Ports::none(), may: Ports::all() };
         }
         let may = s.allowed.or(&live);
@@ -448,6 +477,41 @@ impl<'c> Engine<'c> {
             Peer::Pods(..) | Peer::Nodes(_) => Match::No,
             Peer::DomainNames if other.host.is_none() => Match::Maybe,
             Peer::DomainNames => Match::No,
+            Peer::ApiServer => match &self.api {
+                list if list.is_empty() => Match::Maybe,
+                list if other.addresses.iter().any(|a| list.contains(a)) => Match::Yes,
+                _ if other.internet || other.host.is_some() || !other.addresses.is_empty() => Match::No,
+                _ => Match::Maybe,
+            },
+            // Nodes have identities of their own; whether CIDRs mean them too is a setting of Cilium.
+            Peer::Outside(b) if other.host.is_some() => match in_block(b, &other.addresses) {
+                Some(false) => Match::No,
+                _ => Match::Maybe,
+            },
+            Peer::Outside(b) if other.internet => {
+                if b.has_public() {
+                    Match::Yes
+                } else {
+                    Match::No
+                }
+            }
+            Peer::Outside(b) => match in_block(b, &other.addresses) {
+                Some(true) => Match::Yes,
+                Some(false) => Match::No,
+                None => Match::Maybe,
+            },
+            Peer::World | Peer::Cluster | Peer::SomeNodes if other.addresses.is_empty() && !other.internet => {
+                // A node without a known address is one; an end that is not known may be anything.
+                match (other.host.is_some(), peer) {
+                    (true, Peer::World) => Match::No,
+                    (true, Peer::Cluster) => Match::Yes,
+                    _ => Match::Maybe,
+                }
+            }
+            Peer::World if other.host.is_none() => Match::Yes,
+            Peer::Cluster if other.host.is_some() => Match::Yes,
+            Peer::SomeNodes if other.host.is_some() => Match::Maybe,
+            Peer::World | Peer::Cluster | Peer::SomeNodes => Match::No,
         }
     }
 
@@ -479,13 +543,25 @@ impl<'c> Engine<'c> {
         &self,
         s: &mut State<'_>,
         isolating: &[u32],
+        own: &[&Compiled],
         peer: &Party<'_>,
         named: &[(String, super::ports::Protocol, u16)],
     ) {
-        if isolating.is_empty() || s.live.is_empty() {
+        let d = s.direction as usize;
+        let own: Vec<&Compiled> = own.iter().copied().filter(|c| !matches!(c.stage, Stage::Tier(..))).collect();
+        let of = |stage: Stage| own.iter().copied().filter(move |c| c.stage == stage);
+        let isolates = !isolating.is_empty() || own.iter().any(|c| c.isolates.get(d).is_some_and(|i| *i));
+        if s.live.is_empty() || own.is_empty() && isolating.is_empty() {
             return;
         }
-        let live = std::mem::take(&mut s.live);
+        // A deny rule of Cilium comes before whatever allows.
+        for c in of(Stage::With) {
+            for r in c.rules.get(d).into_iter().flatten().filter(|r| r.action == Action::Deny) {
+                self.ordered(s, c.object, r, true, peer, named);
+            }
+        }
+        let mut passed = self.in_order(s, of(Stage::Before), peer, named);
+        let live = if isolates { std::mem::take(&mut s.live) } else { s.live.clone() };
         let (mut sure, mut maybe) = (Ports::none(), Ports::none());
         let policies = || isolating.iter().filter_map(|n| self.policies.standard.get(*n as usize));
         for p in policies() {
@@ -493,7 +569,7 @@ impl<'c> Engine<'c> {
             for (n, r) in rules.into_iter().flatten().enumerate() {
                 let hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
                 let ports = r.ports.at(named).and(&live);
-                let at = Some((p.object, Some(n)));
+                let at = Some((p.object, Some(Place::new(s.direction, n))));
                 match hit {
                     Match::Yes => {
                         s.record(Effect::Allowed, &ports, at, "the rule allows it");
@@ -507,22 +583,104 @@ impl<'c> Engine<'c> {
                 }
             }
         }
+        for (c, r) in of(Stage::With).flat_map(|c| c.rules.get(d).into_iter().flatten().map(move |r| (c, r))) {
+            let hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
+            let ports = r.ports.at(named).and(&live);
+            let at = Some((c.object, Some(r.place)));
+            match hit.min(if r.sure { Match::Yes } else { Match::Maybe }) {
+                Match::Yes if r.action == Action::Allow => {
+                    s.record(Effect::Allowed, &ports, at, "the rule allows it");
+                    sure = sure.or(&ports);
+                }
+                Match::Maybe if r.action == Action::Allow => {
+                    s.record(Effect::Unknown, &ports, at, "whether the rule means the other end is not known");
+                    maybe = maybe.or(&ports);
+                }
+                _ => {}
+            }
+        }
+        if !isolates {
+            return;
+        }
+        if of(Stage::After).next().is_some() {
+            s.live = live.without(&sure);
+            passed = passed.or(&self.in_order(s, of(Stage::After), peer, named));
+            s.allowed = s.allowed.or(&maybe);
+            maybe = maybe.and(&s.live);
+        }
+        let live = if of(Stage::After).next().is_some() { std::mem::take(&mut s.live).or(&sure) } else { live };
         // What other nodes send is exempt on some plugins and not on others.
-        if s.direction == Direction::Ingress && peer.host.is_some() {
+        if s.direction == Direction::Ingress && peer.host.is_some() && self.settings.remote_nodes == Some(true) {
+            s.record(Effect::Allowed, &live, None, "what nodes send passes");
+            sure = live.clone();
+        }
+        if s.direction == Direction::Ingress && peer.host.is_some() && self.settings.remote_nodes.is_none() {
             let rest = live.without(&sure);
-            for p in policies() {
-                let at = Some((p.object, None));
+            for object in policies().map(|p| p.object).chain(own.iter().map(|c| c.object)) {
+                let at = Some((object, None));
                 s.record(Effect::Unknown, &rest, at, "plugins differ on traffic from another node");
             }
             maybe = live.clone();
         }
         let maybe = maybe.without(&sure);
         let rest = live.without(&sure).without(&maybe);
-        for p in policies() {
-            s.record(Effect::Denied, &rest, Some((p.object, None)), "it selects the pod, and no rule allows it");
+        let by_own = own.iter().filter(|c| c.isolates.get(d).is_some_and(|i| *i)).map(|c| c.object);
+        for object in policies().map(|p| p.object).chain(by_own) {
+            s.record(Effect::Denied, &rest, Some((object, None)), "it selects the pod, and no rule allows it");
         }
-        s.allowed = s.allowed.or(&sure).or(&maybe);
+        // What a rule of Calico passes on from the last tier is allowed (the profile of every namespace).
+        s.allowed = s.allowed.or(&sure).or(&maybe).or(&passed);
         s.denied = s.denied.or(&rest).or(&maybe);
+    }
+
+    /// Policies of Calico of one stage: the first rule that matches decides. Returns what is passed on.
+    fn in_order<'p>(
+        &self,
+        s: &mut State<'_>,
+        policies: impl Iterator<Item = &'p Compiled>,
+        peer: &Party<'_>,
+        named: &[(String, super::ports::Protocol, u16)],
+    ) -> Ports {
+        let policies: Vec<&Compiled> = policies.collect();
+        let mut passed = Ports::none();
+        for group in policies.chunk_by(|a, b| a.order == b.order) {
+            let before = s.live.clone();
+            let mut left = before.clone();
+            for c in group {
+                // Of several of one order each is asked.
+                s.live = before.clone();
+                for r in c.rules.get(s.direction as usize).into_iter().flatten() {
+                    passed = passed.or(&self.ordered(s, c.object, r, true, peer, named));
+                }
+                left = left.and(&s.live);
+            }
+            s.live = left;
+        }
+        passed
+    }
+
+    /// Tiers of Calico before that of NetworkPolicies: what no rule of a tier decides is denied at its end, unless the
+    /// tier passes it on.
+    fn tiers_of_plugin(
+        &self,
+        s: &mut State<'_>,
+        own: &[&Compiled],
+        peer: &Party<'_>,
+        named: &[(String, super::ports::Protocol, u16)],
+    ) {
+        for tier in own.chunk_by(|a, b| a.stage == b.stage) {
+            let Some(Stage::Tier(_, goes_on)) = tier.first().map(|c| c.stage) else { continue };
+            let passed = self.in_order(s, tier.iter().copied(), peer, named);
+            if !goes_on {
+                let rest = std::mem::take(&mut s.live).without(&passed);
+                for c in tier {
+                    let at = Some((c.object, None));
+                    s.record(Effect::Denied, &rest, at, "it selects the pod, and no rule of its tier allows it");
+                }
+                s.denied = s.denied.or(&rest);
+            }
+            s.live = s.live.or(&passed);
+        }
     }
 
     /// Administrators' policies of one tier: the first rule that matches decides.
@@ -541,8 +699,8 @@ impl<'c> Engine<'c> {
                 // Which of several policies of one priority goes first is not defined: each is asked.
                 s.live = before.clone();
                 let rules = t.rules.get(s.direction as usize).map_or(&[][..], Vec::as_slice);
-                for (n, r) in rules.iter().enumerate() {
-                    passed = passed.or(&self.ordered(s, t, n, r, *sure, peer, named));
+                for r in rules {
+                    passed = passed.or(&self.ordered(s, t.object, r, *sure, peer, named));
                 }
                 left = left.and(&s.live);
             }
@@ -555,15 +713,14 @@ impl<'c> Engine<'c> {
     fn ordered(
         &self,
         s: &mut State<'_>,
-        t: &Tiered,
-        n: usize,
+        policy: Obj,
         r: &OrderedRule,
         sure: bool,
         peer: &Party<'_>,
         named: &[(String, super::ports::Protocol, u16)],
     ) -> Ports {
         let mut hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
-        if !sure {
+        if !sure || !r.sure {
             hit = hit.min(Match::Maybe);
         }
         let ports = r.ports.at(named).and(&s.live);
@@ -576,7 +733,7 @@ impl<'c> Engine<'c> {
             (_, Action::Deny) => (Effect::Denied, "the rule denies it"),
             (_, Action::Pass) => (Effect::Passed, "the rule leaves it to the next tier"),
         };
-        s.record(effect, &ports, Some((t.object, Some(n))), why);
+        s.record(effect, &ports, Some((policy, Some(r.place))), why);
         if hit == Match::Yes {
             s.live = s.live.without(&ports);
         }
@@ -593,7 +750,7 @@ impl<'c> Engine<'c> {
 fn public_addresses(policies: &Policies) -> Vec<IpAddr> {
     let plain = [IpAddr::from([1, 0, 0, 1]), IpAddr::from([0x2000, 0, 0, 0, 0, 0, 0, 1])];
     let blocks = policies.peers.iter().filter_map(|p| match p {
-        Peer::Networks(b) | Peer::Block(b) => Some(b),
+        Peer::Networks(b) | Peer::Block(b) | Peer::Outside(b) => Some(b),
         _ => None,
     });
     let bounds: std::collections::BTreeSet<Number> = blocks.flat_map(|b| b.bounds()).collect();

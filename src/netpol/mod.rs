@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod ports;
 pub mod targets;
 
+pub use compile::Place;
 pub use decide::{Effect, Engine, Event, Flow, Limits, Side};
 pub use end::End;
 
@@ -45,10 +46,20 @@ pub struct Settings {
     pub ipblock_matches_pods: bool,
     /// The baseline is asked for a direction in which no NetworkPolicy isolates the pod, even if one does in the other.
     pub baseline_per_direction: bool,
+    /// Whether what other nodes send passes the policies of a pod: always, or only where a rule means their addresses.
+    /// Without a word it is unknown.
+    pub remote_nodes: Option<bool>,
+    /// Whose own policies have an effect.
+    pub plugin: plugin::Plugin,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { ipblock_matches_pods: true, baseline_per_direction: true }
+        Settings {
+            ipblock_matches_pods: true,
+            baseline_per_direction: true,
+            remote_nodes: None,
+            plugin: plugin::Plugin::Theirs,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::decide::{Effect, Engine, Event};
 use super::end::End;
 use super::enforce::{Enforcement, enforcement};
+use super::plugin::Plugin;
 use super::ports::{Ports, Protocol};
 use super::targets::api_server;
 use super::{Direction, Settings};
@@ -14,6 +15,19 @@ pub const CNI_ENFORCES: &str = "cni-enforces";
 
 /// Id of the unknown whether the plugin checks the address of a Service before it is translated.
 pub const SEES_SERVICE: &str = "cni-sees-service-address";
+
+/// Kinds of which an object that could not be read may be the policy that decides.
+const POLICIES: [Kind; 9] = [
+    Kind::NetworkPolicy,
+    Kind::AdminNetworkPolicy,
+    Kind::BaselineAdminNetworkPolicy,
+    Kind::ClusterNetworkPolicy,
+    Kind::CiliumNetworkPolicy,
+    Kind::CiliumClusterwideNetworkPolicy,
+    Kind::CalicoNetworkPolicy,
+    Kind::GlobalNetworkPolicy,
+    Kind::Tier,
+];
 
 /// Whether one end may connect to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +68,7 @@ pub struct Network<'c> {
     pub engine: Engine<'c>,
     /// Whether policies have an effect.
     pub enforcement: Enforcement,
-    read: bool,
+    unread: Option<String>,
     /// Where the API server listens, and the address of its Service.
     api: (Vec<(End, Ports)>, Option<End>),
 }
@@ -62,13 +76,25 @@ pub struct Network<'c> {
 impl<'c> Network<'c> {
     /// Prepares the network of a cluster.
     pub fn new(cluster: &'c Cluster) -> Self {
+        Self::with(cluster, Settings::default())
+    }
+
+    /// The same with settings; whose own policies count is read from the cluster.
+    pub fn with(cluster: &'c Cluster, settings: Settings) -> Self {
+        let enforcement = enforcement(cluster);
+        let plugin = match enforcement {
+            Enforcement::Yes(_, "Cilium") => Plugin::Cilium,
+            Enforcement::Yes(_, "Calico") => Plugin::Calico,
+            _ => Plugin::Other,
+        };
+        // Under Cilium an ipBlock is never about pods (cilium #9209), whatever is the default elsewhere.
+        let ipblock_matches_pods = settings.ipblock_matches_pods && plugin != Plugin::Cilium;
         Network {
-            engine: Engine::new(cluster, Settings::default()),
-            enforcement: enforcement(cluster),
+            engine: Engine::new(cluster, Settings { plugin, ipblock_matches_pods, ..settings }),
+            enforcement,
             api: api(cluster),
             // A policy that could not be read may be the one.
-            read: cluster.was_read(Kind::NetworkPolicy)
-                && !cluster.gaps.iter().any(|g| g.id == "skipped:NetworkPolicy"),
+            unread: unread(cluster),
         }
     }
 
@@ -77,7 +103,7 @@ impl<'c> Network<'c> {
         Network {
             engine: Engine::new(cluster, Settings::default()),
             enforcement: Enforcement::Yes(None, "assumed"),
-            read: true,
+            unread: None,
             api: api(cluster),
         }
     }
@@ -139,16 +165,17 @@ impl<'c> Network<'c> {
         }
         // What was not read could forbid it, and could allow what only the baseline forbids.
         let open = out.allowed == Allowed::Yes || !self.ended(&out) && self.by_baseline(&out.events);
-        if open && !self.read && !matches!(self.enforcement, Enforcement::No(..)) && self.limited(from, to) {
+        let unread = self.unread.as_ref().filter(|_| !matches!(self.enforcement, Enforcement::No(..)));
+        if let Some(id) = unread.filter(|_| open && self.limited(from, to)) {
             out.allowed = Allowed::Unknown;
-            out.unknowns = vec!["unread:NetworkPolicy".to_owned()];
+            out.unknowns = vec![id.clone()];
         }
         out
     }
 
-    /// Whether NetworkPolicies were read.
-    pub fn read(&self) -> bool {
-        self.read
+    /// The id of the unknown where policies were not read, or not all.
+    pub fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
     }
 
     /// Whether a pod may connect to the API server: to one of its endpoints, which is what policies see behind the address
@@ -212,6 +239,16 @@ impl<'c> Network<'c> {
             ids
         })
     }
+}
+
+/// The id of the unknown where policies were not read, or not all.
+fn unread(cluster: &Cluster) -> Option<String> {
+    let skipped = |k: &Kind| {
+        let id = format!("skipped:{}", k.info().kind);
+        cluster.gaps.iter().any(|g| g.id == id)
+    };
+    let none = Some(Kind::NetworkPolicy).filter(|k| !cluster.was_read(*k));
+    none.or_else(|| POLICIES.into_iter().find(skipped)).map(|k| format!("unread:{}", k.info().kind))
 }
 
 /// Where the API server listens: its endpoints, else its static pods, else some address; and the address of its Service.

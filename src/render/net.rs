@@ -53,7 +53,8 @@ pub fn explained(enforcement: &str, from: &str, to: &str, rows: &[Explained]) ->
         for r in rows.iter().filter(|r| r.side == side) {
             let who = match (r.policy.as_str(), r.rule) {
                 ("", _) => String::new(),
-                (p, Some(n)) => format!("{p} rule {n} "),
+                (p, Some(n)) if r.list.is_empty() => format!("{p} rule {n} "),
+                (p, Some(n)) => format!("{p} {} rule {n} ", r.list),
                 (p, None) => format!("{p} "),
             };
             let ports = if r.verdict == "no match" { String::new() } else { format!(" {}", r.ports) };

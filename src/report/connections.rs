@@ -116,7 +116,8 @@ pub fn each<E>(
             if a.name == b.name {
                 continue;
             }
-            let judged = if open_out && *open_in && network.read() { None } else { Some(between(network, a, b)) };
+            let judged =
+                if open_out && *open_in && network.unread().is_none() { None } else { Some(between(network, a, b)) };
             let (ports, allowed, ids) = match judged {
                 // Nothing limits either: the same verdict for every pair.
                 None => (Ports::all(), Allowed::Yes, Vec::new()),

@@ -11,7 +11,7 @@ use crate::netpol::enforce::Enforcement;
 use crate::netpol::exposure::{Exposure, Hop, Publicity};
 use crate::netpol::network::{Judged, Network};
 use crate::netpol::ports::{Ports, Protocol};
-use crate::netpol::{Direction, Effect, End, Engine, Event};
+use crate::netpol::{Direction, Effect, End, Engine, Event, Place};
 
 /// The verdict on one connection, or on all ports between two ends.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
@@ -55,6 +55,11 @@ pub fn reasons(cluster: &Cluster, events: &[Event], of: &Ports) -> Vec<String> {
     out
 }
 
+/// ` rule 0`, or with the list where it is a list of its own.
+fn rule_words(r: Place, direction: Direction) -> String {
+    if r.list == direction.name() { format!(" rule {}", r.index) } else { format!(" {} rule {}", r.list, r.index) }
+}
+
 /// One event: side, effect, ports, policy and rule, why.
 pub fn event(cluster: &Cluster, e: &Event, ports: &Ports) -> String {
     let effect = match e.effect {
@@ -65,7 +70,7 @@ pub fn event(cluster: &Cluster, e: &Event, ports: &Ports) -> String {
     };
     let who = e.policy.and_then(|o| {
         let path = cluster.meta(o)?.path();
-        let rule = e.rule.map(|n| format!(" rule {n}")).unwrap_or_default();
+        let rule = e.rule.map(|r| rule_words(r, e.direction)).unwrap_or_default();
         Some(format!("{} {path}{rule} {effect} ", o.kind.info().kind))
     });
     let who = who.unwrap_or_else(|| match e.effect {
@@ -133,6 +138,9 @@ pub struct Explained {
     /// Rule by index; absent for the policy itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
+    /// List of the rule in the policy; absent for the policy itself and where it has the name of the side.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub list: &'static str,
     /// `allows`, `denies`, `passes`, `unknown`, or `no match`.
     pub verdict: &'static str,
     /// Ports it is about.
@@ -173,14 +181,15 @@ pub fn explain(network: &Network<'_>, from: End, to: End) -> Vec<Explained> {
             let name = format!("{} {path}", policy.kind.info().kind);
             let mut lint = super::lint::policy(cluster, policy);
             let rules = engine.rules_of(policy, direction);
-            for rule in (0..rules).map(Some).chain([None]) {
+            for rule in rules.iter().copied().map(Some).chain([None]) {
                 let hits: Vec<&Event> = own().filter(|e| e.policy == Some(policy) && e.rule == rule).collect();
                 if hits.is_empty() {
-                    if rule.is_some() || rules == 0 {
+                    if rule.is_some() || rules.is_empty() {
                         out.push(Explained {
                             side: direction.name(),
                             policy: name.clone(),
-                            rule,
+                            rule: rule.map(|r| r.index),
+                            list: rule.map(|r| r.list).filter(|l| *l != direction.name()).unwrap_or_default(),
                             verdict: "no match",
                             ports: Ports::none().to_string(),
                             why: if rule.is_some() {
@@ -197,7 +206,8 @@ pub fn explain(network: &Network<'_>, from: End, to: End) -> Vec<Explained> {
                     out.push(Explained {
                         side: direction.name(),
                         policy: name.clone(),
-                        rule,
+                        rule: rule.map(|r| r.index),
+                        list: rule.map(|r| r.list).filter(|l| *l != direction.name()).unwrap_or_default(),
                         verdict: match e.effect {
                             Effect::Allowed => "allows",
                             Effect::Denied => "denies",
@@ -216,6 +226,7 @@ pub fn explain(network: &Network<'_>, from: End, to: End) -> Vec<Explained> {
                 side: direction.name(),
                 policy: String::new(),
                 rule: None,
+                list: "",
                 verdict: if e.effect == Effect::Allowed { "allows" } else { "denies" },
                 ports: e.ports.to_string(),
                 why: e.why,

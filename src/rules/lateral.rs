@@ -107,7 +107,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         nodes,
         destinations: BTreeMap::new(),
         pairs: 0,
-        unread: (!network.read() && !open).then(|| "unread:NetworkPolicy".to_owned()),
+        unread: network.unread().filter(|_| !open).map(str::to_owned),
         groups: groups(ctx, network),
         used: BTreeSet::new(),
     };
@@ -484,7 +484,7 @@ impl<'a> Lateral<'a, '_> {
                 .find_map(|x| Some((x, x.policy?)))
             {
                 cited = true;
-                let pointer = x.rule.map_or("/spec".to_owned(), |r| format!("/spec/{}/{r}", d.name()));
+                let pointer = x.rule.map_or("/spec".to_owned(), |r| r.pointer());
                 e = e.because(policy, pointer, x.ports.to_string(), x.why);
             }
         }

@@ -51,7 +51,7 @@ fn evidence<'a>(mut e: Emit<'a>, judged: &Judged, o: Obj, p: &'a Pod) -> Emit<'a
         let unknown = judged.allowed == Allowed::Unknown;
         let Some(policy) = x.policy.filter(|_| unknown || x.effect != Effect::Denied) else { continue };
         cited = true;
-        let pointer = x.rule.map_or("/spec/podSelector".to_owned(), |r| format!("/spec/egress/{r}"));
+        let pointer = x.rule.map_or("/spec".to_owned(), |r| r.pointer());
         e = e.because(policy, pointer, x.ports.to_string(), x.why);
         // One rule that allows is enough; what is unknown may take several.
         if judged.allowed == Allowed::Yes {

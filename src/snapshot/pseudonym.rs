@@ -91,6 +91,24 @@ pub fn pseudonymise(snapshot: &mut Snapshot) -> BTreeMap<String, String> {
     rename(snapshot, &made)
 }
 
+/// Expressions and prefixed labels of plugins' own policies mean nothing once names are replaced: of such a policy only
+/// stays that it is there.
+fn leave_out(kind: Kind, value: &mut Value) {
+    let own = [
+        Kind::CiliumNetworkPolicy,
+        Kind::CiliumClusterwideNetworkPolicy,
+        Kind::CalicoNetworkPolicy,
+        Kind::GlobalNetworkPolicy,
+    ];
+    if own.contains(&kind)
+        && let Some(fields) = value.as_object_mut()
+    {
+        fields.remove("specs");
+        let nothing = crate::model::plugin_policy::PluginPolicySpec::left_out();
+        fields.insert("spec".to_owned(), serde_json::to_value(nothing).unwrap_or_default());
+    }
+}
+
 /// Replaces every name by what `made` makes of it and of its rank among all names; different names must come out
 /// different. Returns each name with its replacement.
 pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> BTreeMap<String, String> {
@@ -119,6 +137,7 @@ pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> 
     for kind in Kind::ALL {
         for index in 0..snapshot.objects.len(*kind) {
             let Some(mut value) = snapshot.objects.json(*kind, index) else { continue };
+            leave_out(*kind, &mut value);
             object(&mut value, &mut |name| replaced(name, &keep, &nodes, &all));
             // A reduced object stays one of its kind when only texts change; if not, its loss is no secret.
             if objects.push_line(*kind, &value.to_string()).is_err() {

@@ -14,6 +14,7 @@ mod negatives;
 mod net_cli;
 mod netpol;
 mod netpol_naive;
+mod netpol_plugins;
 mod oracles;
 mod pictures;
 mod presets;

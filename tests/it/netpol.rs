@@ -10,7 +10,7 @@ use kpath::report::net;
 use crate::support::cluster_from;
 
 /// Pods a and b of namespace x, c of namespace other; `http` is 9090 on a and 8080 on b.
-const PODS: &str = r#"
+pub const PODS: &str = r#"
 {apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {team: x}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: other}}
@@ -68,7 +68,7 @@ fn question(engine: &Engine<'_>, flow: &str) -> (End, End, Ports) {
 }
 
 /// `A`, `D` or `U`.
-fn verdict(network: &Network<'_>, flow: &str) -> char {
+pub fn verdict(network: &Network<'_>, flow: &str) -> char {
     let (from, to, ports) = question(&network.engine, flow);
     let reach = net::reach(network.engine.cluster(), &network.judge(from, to, &ports), &ports);
     assert!(!reach.reasons.is_empty(), "{flow} has no reason");
@@ -79,7 +79,7 @@ fn verdict(network: &Network<'_>, flow: &str) -> char {
     }
 }
 
-fn check(case: &str, cluster: &Cluster, expected: &str) {
+pub fn check(case: &str, cluster: &Cluster, expected: &str) {
     let engine = Network::enforced(cluster);
     for e in expected.split_whitespace() {
         let (flow, want) = e.split_once('=').unwrap();
@@ -460,73 +460,4 @@ fn what_was_not_read_is_unknown() {
     }
     check("addresses", &unbound, "a>b:80=U");
     check("addresses", &block, "a>b:80=A");
-}
-
-/// What policies of the plugins' own kinds are about is unknown, and nothing else is.
-#[test]
-fn policies_of_plugins_make_unknown_what_they_are_about() {
-    let cilium = |spec: &str| {
-        format!(
-            "---\n{{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {{name: p, namespace: x}}, {spec}}}\n"
-        )
-    };
-    let wide = |spec: &str| {
-        format!(
-            "---\n{{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {{name: p}}, {spec}}}\n"
-        )
-    };
-    let calico = |spec: &str| {
-        format!(
-            "---\n{{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {{name: p, namespace: x}}, spec: {spec}}}\n"
-        )
-    };
-    let global = |spec: &str| {
-        format!(
-            "---\n{{apiVersion: crd.projectcalico.org/v1, kind: GlobalNetworkPolicy, metadata: {{name: p}}, spec: {spec}}}\n"
-        )
-    };
-    let cases = [
-        (
-            "by label, in",
-            cilium("spec: {endpointSelector: {matchLabels: {'k8s:pod': b}}, ingress: [{}]}"),
-            "a>b:80=U b>a:80=A c>a:80=A",
-        ),
-        (
-            "by label, out",
-            cilium("spec: {endpointSelector: {matchLabels: {pod: b}}, egressDeny: [{toEntities: [world]}]}"),
-            "a>b:80=A b>a:80=U b>internet:80=U",
-        ),
-        (
-            "several specs",
-            cilium(
-                "specs: [{endpointSelector: {matchLabels: {pod: a}}, ingress: []}, {endpointSelector: {matchLabels: {pod: b}}, egress: []}]",
-            ),
-            "b>a:80=U c>a:80=U c>b:80=A b>c:80=U",
-        ),
-        ("everything", wide("spec: {endpointSelector: {}, ingress: [{}]}"), "a>b:80=U a>c:80=U a>h1:80=A"),
-        (
-            "a namespace",
-            wide("spec: {endpointSelector: {matchLabels: {'k8s:io.kubernetes.pod.namespace': other}}, ingress: [{}]}"),
-            "a>b:80=A a>c:80=U",
-        ),
-        ("nodes", wide("spec: {nodeSelector: {}, ingress: [{}]}"), "a>b:80=A a>c:80=A a>h1:80=U h1>a:80=A"),
-        ("an expression", calico("{selector: \"pod == 'b'\", types: [Ingress]}"), "a>b:80=U b>a:80=A c>a:80=A"),
-        ("both directions", calico("{selector: has(pod), types: [Ingress, Egress]}"), "c>b:80=U b>c:80=U c>h1:80=A"),
-        (
-            "an expression that is not read",
-            calico("{selector: \"pod in {'a'}\", types: [Ingress]}"),
-            "c>a:80=U c>b:80=U b>c:80=A",
-        ),
-        (
-            "namespaces by expression",
-            global("{namespaceSelector: \"team == 'x'\", selector: all(), types: [Egress]}"),
-            "a>b:80=U c>a:80=A",
-        ),
-        ("without types", global("{egress: [{action: Deny}]}"), "a>b:80=U a>c:80=U"),
-    ];
-    for (case, policy, expected) in &cases {
-        let cluster = cluster_from(&format!("{PODS}{policy}"));
-        assert!(cluster.gaps.is_empty(), "{case}: {:?}", cluster.gaps);
-        check(case, &cluster, expected);
-    }
 }

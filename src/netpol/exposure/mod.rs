@@ -232,8 +232,7 @@ impl Search<'_, '_> {
         let cited = client.events.iter().find(decides).or_else(|| client.events.iter().find(|e| e.policy.is_some()));
         let mut found = found;
         if let Some((e, policy)) = cited.and_then(|e| Some((e, e.policy?))) {
-            let spec = e.direction.name();
-            let pointer = e.rule.map_or("/spec".to_owned(), |r| format!("/spec/{spec}/{r}"));
+            let pointer = e.rule.map_or("/spec".to_owned(), |r| r.pointer());
             found = found.hop(policy, pointer, e.ports.and(ports).to_string(), e.why);
         }
         if !sure.is_empty() {
