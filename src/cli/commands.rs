@@ -69,7 +69,7 @@ impl Analyze {
     /// # Errors
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
-        let question = self.model.question()?;
+        let question = self.model.question_from(self.from.as_deref().unwrap_or_default())?;
         // Both live until the process ends; taking a large graph apart again would only cost time.
         let cluster = ManuallyDrop::new(self.source.load()?);
         let attack = ManuallyDrop::new(rules::build_for(&cluster, &question.assumptions));
@@ -186,7 +186,7 @@ impl Can {
     /// # Errors
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
-        let question = self.model.question()?;
+        let question = self.model.question_from(&self.from)?;
         // Both live until the process ends; taking a large graph apart again would only cost time.
         let cluster = ManuallyDrop::new(self.source.load()?);
         let attack = ManuallyDrop::new(rules::build_for(&cluster, &question.assumptions));

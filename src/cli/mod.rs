@@ -88,10 +88,27 @@ pub struct Model {
 }
 
 /// Assumptions by name, with their meaning.
-pub const ASSUMPTIONS: [&str; 3] =
-    [crate::rules::entry::EXPOSED, crate::rules::container::IMAGES_RUN_AS_ROOT, crate::rules::lateral::LATERAL];
+pub const ASSUMPTIONS: [&str; 4] = [
+    crate::rules::entry::EXPOSED,
+    crate::rules::container::IMAGES_RUN_AS_ROOT,
+    crate::rules::lateral::LATERAL,
+    crate::rules::entry::IMAGES,
+];
 
 impl Model {
+    /// The threat model of a question with this start: who starts with an image can push it.
+    ///
+    /// # Errors
+    /// Usage errors.
+    pub fn question_from(&self, from: &str) -> Result<Question, Failure> {
+        let mut q = self.question()?;
+        let images = from.split(['|', '&', '~', ' ']).any(|t| t.starts_with("image/"));
+        if images && !self.no_assume.iter().any(|n| n == crate::rules::entry::IMAGES) {
+            q.assumptions.insert(crate::rules::entry::IMAGES.to_owned());
+        }
+        Ok(q)
+    }
+
     /// The question's threat model.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::admission::{AdmissionPolicy, AdmissionPolicyBinding, WebhookConfiguration};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant, Route};
-use super::meta::{Meta, keep_annotation};
+use super::meta::Meta;
 use super::network::*;
 use super::objects::*;
 use super::plugin_policy::{NetworkSet, PluginPolicy, Tier};
@@ -275,7 +275,7 @@ pub trait Stored: Serialize + DeserializeOwned {
     fn meta_mut(&mut self) -> &mut Meta;
     /// Drops what must not be kept.
     fn reduce(&mut self) {
-        self.meta_mut().annotations.retain(|k, _| keep_annotation(k));
+        self.meta_mut().reduce_annotations();
     }
 }
 
@@ -327,12 +327,12 @@ impl Stored for Workload {
         &mut self.metadata
     }
     fn reduce(&mut self) {
-        self.metadata.annotations.retain(|k, _| keep_annotation(k));
+        self.metadata.reduce_annotations();
         if let Some(t) = self.spec.template.as_mut() {
-            t.metadata.annotations.retain(|k, _| keep_annotation(k));
+            t.metadata.reduce_annotations();
         }
         if let Some(j) = self.spec.job_template.as_mut() {
-            j.spec.template.metadata.annotations.retain(|k, _| keep_annotation(k));
+            j.spec.template.metadata.reduce_annotations();
         }
     }
 }
@@ -354,7 +354,7 @@ impl Stored for ConfigMap {
         &mut self.metadata
     }
     fn reduce(&mut self) {
-        self.metadata.annotations.retain(|k, _| keep_annotation(k));
+        self.metadata.reduce_annotations();
         let listed =
             self.metadata.namespace == "kube-system" && ["aws-auth", "coredns"].contains(&self.metadata.name.as_str());
         if !listed {

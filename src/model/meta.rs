@@ -52,7 +52,19 @@ pub struct OwnerReference {
     pub controller: Option<bool>,
 }
 
+/// The value that stands for one that is not kept.
+const SET: &str = "(set)";
+
 impl Meta {
+    /// Drops annotations that no rule reads, and the value of one of which only its being there counts: the address of a
+    /// login service may hold a credential.
+    pub fn reduce_annotations(&mut self) {
+        self.annotations.retain(|k, _| keep_annotation(k));
+        if let Some(v) = self.annotations.get_mut("nginx.ingress.kubernetes.io/auth-url").filter(|v| !v.is_empty()) {
+            SET.clone_into(v);
+        }
+    }
+
     /// The managing controller, or the only owner where none is marked.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|o| o.controller == Some(true)).or_else(|| self.owner_references.first())
@@ -68,7 +80,7 @@ impl Meta {
 ///
 /// Everything else is dropped in the collector, because annotations hold whole manifests and credentials.
 pub fn keep_annotation(key: &str) -> bool {
-    const EXACT: [&str; 20] = [
+    const EXACT: [&str; 24] = [
         "kubernetes.io/service-account.name",
         "kubernetes.io/service-account.uid",
         "kubernetes.io/enforce-mountable-secrets",
@@ -86,6 +98,10 @@ pub fn keep_annotation(key: &str) -> bool {
         "service.kubernetes.io/qcloud-loadbalancer-internal-subnetid",
         "kubernetes.io/ingress.regional-static-ip-name",
         "nginx.ingress.kubernetes.io/whitelist-source-range",
+        "nginx.ingress.kubernetes.io/auth-url",
+        "nginx.ingress.kubernetes.io/auth-type",
+        "nginx.ingress.kubernetes.io/auth-tls-secret",
+        "alb.ingress.kubernetes.io/auth-type",
         "eks.amazonaws.com/role-arn",
         "iam.gke.io/gcp-service-account",
         "azure.workload.identity/client-id",

@@ -127,6 +127,76 @@ pub fn network_plugin(image: &str) -> Option<(&'static str, Does)> {
     Some((*name, does))
 }
 
+/// What one who reaches a console without a login can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// Run code in its container.
+    Code,
+    /// Act as its service account.
+    Account,
+}
+
+/// Consoles by a part of the image, the arguments of which one switches the login off (none: it has no login), and what they
+/// are for. From the documentation of each: "Access control" of Kubernetes Dashboard, "Argo Server Auth Mode", "Security in
+/// the Jupyter Server", Weave Scope "Installing".
+const CONSOLES: [(&str, &[&str], Console); 5] = [
+    ("kubernetesui/dashboard:", &["--enable-skip-login", "--enable-skip-login=true"], Console::Account),
+    ("kubernetes-dashboard-amd64:", &["--enable-skip-login", "--enable-skip-login=true"], Console::Account),
+    ("argoproj/argocli", &["--auth-mode=server", "--auth-mode server"], Console::Account),
+    (
+        "jupyter/",
+        &[
+            "--NotebookApp.token=''",
+            "--NotebookApp.token=",
+            "--ServerApp.token=''",
+            "--ServerApp.token=",
+            "--IdentityProvider.token=''",
+            "--IdentityProvider.token=",
+        ],
+        Console::Code,
+    ),
+    ("weaveworks/scope:", &[], Console::Code),
+];
+
+/// Whether an argument is one that switches the login of a console off.
+pub fn opens_console(argument: &str) -> bool {
+    CONSOLES.iter().any(|(_, args, _)| args.contains(&argument))
+}
+
+/// What a container with this image and these arguments lets everyone do who connects, if it is a console without a login:
+/// the place of the argument, if one is needed, and what for.
+pub fn open_console(image: &str, args: &[String]) -> Option<(Option<usize>, Console)> {
+    let (_, wanted, what) = CONSOLES.iter().find(|(part, _, _)| image.contains(part))?;
+    if wanted.is_empty() {
+        return Some((None, *what));
+    }
+    args.iter().position(|a| wanted.contains(&a.as_str())).map(|n| (Some(n), *what))
+}
+
+/// Definitions of kinds of policies that network plugins obey beside NetworkPolicy.
+const POLICY_DEFINITIONS: [&str; 9] = [
+    "adminnetworkpolicies.policy.networking.k8s.io",
+    "clusternetworkpolicies.policy.networking.k8s.io",
+    "ciliumclusterwidenetworkpolicies.cilium.io",
+    "ciliumnetworkpolicies.cilium.io",
+    "globalnetworkpolicies.crd.projectcalico.org",
+    "globalnetworkpolicies.projectcalico.org",
+    "networkpolicies.crd.projectcalico.org",
+    "networkpolicies.projectcalico.org",
+    "clusternetworkpolicies.crd.antrea.io",
+];
+
+/// Whether a CustomResourceDefinition is one of policies of the network.
+pub fn is_policy_definition(name: &str) -> bool {
+    POLICY_DEFINITIONS.contains(&name)
+}
+
+/// Whether an API group is one of such definitions.
+pub fn is_policy_group(group: &str) -> bool {
+    let groups = POLICY_DEFINITIONS.iter().filter_map(|d| d.split_once('.'));
+    groups.into_iter().any(|(_, g)| g == group)
+}
+
 /// Ingress and Gateway controllers: what their class says, and the end of the repository that their pods' image is from.
 const CONTROLLERS: [(&str, &str); 11] = [
     ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
@@ -184,6 +254,7 @@ pub fn controller_part(image: &str) -> Option<&'static str> {
 /// Whether an image is one of a network plugin or a controller: rules look into its name.
 pub fn known_image(image: &str) -> bool {
     network_plugin(image).is_some()
+        || CONSOLES.iter().any(|(part, _, _)| image.contains(part))
         || controller_part(image).is_some()
         || LEGACY_CLASSES.iter().any(|(_, part)| image.contains(part))
 }

@@ -1,6 +1,7 @@
 //! Pods, reduced. Field names are those of `k8s.io/api/core/v1`, so that API JSON and snapshot lines read alike.
 //!
-//! Environment values, commands and arguments have no field here: what has no field is never kept.
+//! Environment values and commands have no field here: what has no field is never kept. Of arguments stay those that a rule
+//! knows word for word.
 
 use serde::{Deserialize, Serialize};
 
@@ -211,6 +212,9 @@ pub struct Container {
     /// Standard input is kept open.
     #[serde(skip_serializing_if = "is_default")]
     pub stdin: bool,
+    /// Arguments that are known to switch a login off; all others are dropped.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_args")]
+    pub args: Vec<String>,
     /// Declared ports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ContainerPort>,
@@ -496,6 +500,13 @@ fn several<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<PodAddress>, D:
 fn ready<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<PodCondition>, D::Error> {
     let mut all = Vec::<PodCondition>::deserialize(d)?;
     all.retain(|c| c.kind == "Ready");
+    Ok(all)
+}
+
+/// Keeps only arguments that a rule knows.
+fn known_args<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+    let mut all = Vec::<String>::deserialize(d)?;
+    all.retain(|a| super::platform::opens_console(a));
     Ok(all)
 }
 

@@ -70,7 +70,16 @@ pub struct Classes {
     pub of_namespace: Vec<Vec<u32>>,
     /// Classes that belong to each peer for sure, and those that may.
     pub members: Vec<(RoaringBitmap, RoaringBitmap)>,
+    /// Group of each node: those of one are alike to every policy, as far as pods go that run elsewhere.
+    node_groups: Vec<u32>,
 }
+
+/// What decides the group of a node: its addresses among those that blocks tell apart, its labels that rules ask for, and
+/// the pods in its network by what rules ask of pods.
+type NodeKey = (Vec<u32>, Labels, BTreeSet<HostedKey>);
+
+/// Namespace, and labels that rules ask for, of a pod in the network of its node.
+type HostedKey = (u32, Vec<(u32, String)>);
 
 /// Ports with a name, of every container that runs beside the others.
 pub fn named_ports(pod: &Pod) -> impl Iterator<Item = (&str, Protocol, u16)> {
@@ -115,7 +124,9 @@ impl Classes {
                 pods,
             });
         }
-        let mut classes = Classes { namespaces, list, of, of_namespace, members: Vec::new() };
+        let node_groups = node_groups(cluster, policies, &mentioned, &number_of);
+        let mut classes = Classes { namespaces: Vec::new(), list, of, of_namespace, members: Vec::new(), node_groups };
+        classes.namespaces = namespaces;
         classes.members = policies.peers.iter().map(|p| classes.members_of(p, ipblock_matches_pods)).collect();
         classes
     }
@@ -123,6 +134,11 @@ impl Classes {
     /// The number of a namespace.
     pub fn namespace(&self, name: &str) -> Option<u32> {
         self.namespaces.binary_search_by(|n| n.name.as_str().cmp(name)).ok().map(|i| i as u32)
+    }
+
+    /// The group of a node: nodes of one group are alike to every policy.
+    pub fn node_group(&self, node: u32) -> u32 {
+        self.node_groups.get(node as usize).copied().unwrap_or(u32::MAX)
     }
 
     /// The class of a number.
@@ -190,6 +206,45 @@ impl Classes {
     }
 }
 
+/// The group of each node.
+fn node_groups(
+    cluster: &Cluster,
+    policies: &Policies,
+    mentioned: &Mentioned<'_>,
+    number_of: &FxHashMap<&str, u32>,
+) -> Vec<u32> {
+    let asked: BTreeSet<&String> = policies
+        .peers
+        .iter()
+        .filter_map(|p| if let Peer::Nodes(s) = p { Some(s) } else { None })
+        .flat_map(|s| s.match_labels.keys().chain(s.match_expressions.iter().map(|r| &r.key)))
+        .collect();
+    let mut hosted: BTreeMap<&str, BTreeSet<HostedKey>> = BTreeMap::new();
+    for p in cluster.objects.pods.iter().filter(|p| p.spec.host_network && !p.finished()) {
+        if let Some(ns) = number_of.get(p.metadata.namespace.as_str()) {
+            let (_, labels, ..) = mentioned.key(*ns, p);
+            hosted.entry(p.spec.node_name.as_str()).or_default().insert((*ns, labels));
+        }
+    }
+    let api: BTreeSet<IpAddr> = super::targets::api_server(cluster).into_iter().map(|(a, _)| a).collect();
+    let mut numbers: BTreeMap<NodeKey, u32> = BTreeMap::new();
+    let group = |n: &crate::model::objects::Node| {
+        let addresses = n.status.addresses.iter().filter_map(|a| a.address.parse().ok());
+        let addresses: Vec<IpAddr> = addresses.collect();
+        let mut atoms: Vec<u32> = addresses.iter().map(|a| mentioned.atom(*a)).collect();
+        // A node that the API server listens on is apart.
+        atoms.extend(addresses.iter().any(|a| api.contains(a)).then_some(u32::MAX));
+        atoms.sort_unstable();
+        atoms.dedup();
+        let labels = n.metadata.labels.iter().filter(|(k, _)| asked.contains(k));
+        let labels = labels.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let key = (atoms, labels, hosted.get(n.metadata.name.as_str()).cloned().unwrap_or_default());
+        let next = numbers.len() as u32;
+        *numbers.entry(key).or_insert(next)
+    };
+    cluster.objects.nodes.iter().map(group).collect()
+}
+
 /// Whether a block has one of the addresses; `None` when a pod has none yet that would tell.
 pub fn in_block(block: &Block, addresses: &[IpAddr]) -> Option<bool> {
     if addresses.is_empty() && !block.is_everything() {
@@ -245,11 +300,16 @@ impl<'a> Mentioned<'a> {
         let plugin = policies.plugin.iter().flat_map(|p| p.rules.iter().flatten().map(|r| &r.ports));
         let ports = standard.chain(tiered).chain(plugin).flat_map(|p| &p.names).map(|(n, _)| n.as_str()).collect();
         let blocks = policies.peers.iter().filter_map(|p| match p {
-            Peer::Block(b) | Peer::Networks(b) => Some(b),
+            Peer::Block(b) | Peer::Networks(b) | Peer::Outside(b) => Some(b),
             _ => None,
         });
         let bounds: BTreeSet<Number> = blocks.flat_map(Block::bounds).collect();
         Mentioned { keys: keys.into_iter().collect(), ports, bounds: bounds.into_iter().collect() }
+    }
+
+    /// Between which bounds of blocks an address is.
+    fn atom(&self, a: IpAddr) -> u32 {
+        self.bounds.partition_point(|b| *b <= number(a)) as u32
     }
 
     fn label(&self, key: u32) -> Option<String> {
@@ -270,7 +330,7 @@ impl<'a> Mentioned<'a> {
             named.dedup();
         }
         // Pods without an address are a class of their own where a block asks.
-        let atoms = p.addresses().map(|a| self.bounds.partition_point(|b| *b <= number(a)) as u32);
+        let atoms = p.addresses().map(|a| self.atom(a));
         let atoms = if self.bounds.is_empty() { SmallVec::new() } else { atoms.collect() };
         (ns, labels.collect(), named, atoms)
     }

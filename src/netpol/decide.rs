@@ -284,6 +284,21 @@ impl<'c> Engine<'c> {
         Limits::Rules(rules.collect())
     }
 
+    /// Whether administrators deny a class every connection of pods in a direction, whatever NetworkPolicies say.
+    pub fn shut(&self, class: u32, direction: Direction) -> bool {
+        let Some(profile) = self.profiles.get(class as usize) else { return false };
+        let policies = profile.tiered.iter().filter(|(_, sure)| *sure);
+        let policies = policies.filter_map(|(n, _)| self.policies.tiered.get(*n as usize)).filter(|t| !t.baseline);
+        let everyone = |n: &u32| match self.policies.peers.get_index(*n as usize) {
+            Some(Peer::Everyone) => true,
+            Some(Peer::Pods(Namespaces::Labelled(n), s)) => *n == Default::default() && *s == Default::default(),
+            _ => false,
+        };
+        let rules = policies.flat_map(|t| t.rules.get(direction as usize).into_iter().flatten());
+        let first = rules.into_iter().find(|r| r.action != Action::Deny || r.peers.iter().any(everyone));
+        first.is_some_and(|r| r.action == Action::Deny && r.ports.numbers.is_all())
+    }
+
     /// Whether nothing limits a class in a direction.
     pub fn is_open(&self, class: u32, direction: Direction) -> bool {
         self.policies_of(class, direction).is_empty()

@@ -42,7 +42,7 @@ pub struct Selection {
 }
 
 /// Kind words that selectors start with.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "internet",
     "cluster-admin",
     "every-secret",
@@ -58,6 +58,7 @@ const WORDS: [&str; 17] = [
     "job",
     "cronjob",
     "rs",
+    "image",
     "role",
     "kms",
 ];
@@ -195,7 +196,7 @@ fn term_selection(
     }
     let path = rest.strip_prefix('/').unwrap_or_default();
     if path.is_empty() {
-        let shape = if matches!(word, "node" | "user" | "group") {
+        let shape = if matches!(word, "node" | "user" | "group" | "image") {
             format!("{word}/NAME")
         } else {
             format!("{word}/NAMESPACE/NAME")
@@ -222,6 +223,19 @@ fn term_selection(
             let group = if anonymous { "system:unauthenticated" } else { "system:authenticated" };
             let fallback = Subject::Group(group.into());
             s.facts.extend(identity(&subject).or_else(|| identity(&fallback)));
+            return Ok(s);
+        }
+        "image" => {
+            let all = attack.repositories.iter().zip(0u32..).filter(|(r, _)| glob(path, r));
+            s.facts.extend(all.filter_map(|(_, n)| attack.id(Fact::ImageWrite(n))));
+            if s.facts.is_empty() && !allow_empty {
+                let hint = match attack.repositories.is_empty() {
+                    true => Some("an image is a start, not a target".to_owned()),
+                    false => nearest(path, attack.repositories.iter().map(String::as_str))
+                        .map(|n| format!("did you mean {n:?}? An image is named without its tag")),
+                };
+                return Err(error(whole, at, term.chars().count(), format!("no container runs image {path}"), hint));
+            }
             return Ok(s);
         }
         "node" => {

@@ -323,7 +323,15 @@ pub fn missing(id: &str) -> Missing {
         "ingress-public" => format!("whether the address of Ingress {arg} is public"),
         "node-ports-open" => "whether a firewall lets node ports through".into(),
         "api-server-public" => "whether the API server is reachable from the internet".into(),
-        "kubelet-reachable" => "whether kubelets are reachable from pods".into(),
+        "kubelet-reachable" => "whether a firewall lets connections of the cluster to kubelets through".into(),
+        "image-pulled" => format!("whether a new image of {arg} is pulled and runs"),
+        "node-firewall" => "whether a firewall keeps the internet from kubelets".into(),
+        "ingress-hosts-merge" => {
+            "whether the controller lets a second Ingress take a host that another namespace has".into()
+        }
+        "dns-config-kept" => "whether a change of the DNS ConfigMap stays (providers put it back)".into(),
+        "exposure-admitted" => "whether quota and admission let an object that publishes pods in".into(),
+        "policy-order" => "whether the order of policies lets a new one decide".into(),
         _ => format!(
             "whether {}{}",
             what.replace('-', " "),
@@ -421,7 +429,9 @@ fn explain_no(
             }
             let lacking: Vec<FactId> = x.premises.iter().copied().filter(|p| !has(*p)).collect();
             let [one] = lacking.as_slice() else { continue };
-            let wanted = if direct { to.facts.contains(&x.conclusion) } else { x.premises.len() > 1 };
+            // Nearly everybody connects to kubelets: that says nothing of how near one is.
+            let telling = |p: &FactId| has(*p) && !matches!(attack.fact(*p), Some(Fact::KubeletsOf(_)));
+            let wanted = if direct { to.facts.contains(&x.conclusion) } else { x.premises.iter().any(telling) };
             if !mask.get(i).copied().unwrap_or(false)
                 || !wanted
                 || has(x.conclusion)

@@ -183,6 +183,22 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             let m = cluster.objects.network_policies.get(i as usize).map(|p| p.metadata.path()).unwrap_or_default();
             format!("removes NetworkPolicy {m}")
         }
+        Fact::ImageWrite(n) => {
+            let name = attack.repositories.get(n as usize).map_or("", String::as_str);
+            format!("pushes image/{name}")
+        }
+        Fact::OrderedPoliciesOff => "overrules network policies".into(),
+        Fact::FootholdIn(n) => format!("controls a pod of {}", ns(n)),
+        Fact::InterceptsHosts => "takes over hosts of Ingresses".into(),
+        Fact::InterceptsGateway(kind, i) => {
+            let m = cluster.objects.meta(kind, i as usize).map(crate::model::meta::Meta::path).unwrap_or_default();
+            format!("takes over hosts of {} {m}", kind.info().kind)
+        }
+        Fact::RoutesSomewhere => "writes routes in some namespace".into(),
+        Fact::ReferencesInto(n) => format!("lets routes of other namespaces send to Services of {}", ns(n)),
+        Fact::InterceptsDns => "answers for every name in the cluster".into(),
+        Fact::Publishes(n) => format!("publishes pods of {}", ns(n)),
+        Fact::KubeletsOf(_) => "connects to kubelets".into(),
         Fact::Hint(n) => format!("reads ConfigMaps in {}", ns(n)),
     }
 }
@@ -195,7 +211,9 @@ pub fn selector(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::AllSecrets => "every-secret".into(),
         Fact::Pod(p) | Fact::Exec(p, _) => format!("pod/{}", pod(cluster, p)),
         Fact::Identity(s) => attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default(),
-        Fact::Secret(_) | Fact::Node(_) => fact(attack, cluster, f).rsplit(' ').next().unwrap_or_default().to_owned(),
+        Fact::Secret(_) | Fact::Node(_) | Fact::ImageWrite(_) => {
+            fact(attack, cluster, f).rsplit(' ').next().unwrap_or_default().to_owned()
+        }
         _ => fact(attack, cluster, f),
     }
 }

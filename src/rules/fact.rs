@@ -92,6 +92,12 @@ pub enum Right {
     NodesLog,
     /// Patch or update nodes (cluster).
     PatchNodes,
+    /// Patch or update Services.
+    ChangeServices,
+    /// Patch or update pods: their labels.
+    ChangePods,
+    /// Write routes of the Gateway API.
+    WriteRoutes,
 }
 
 /// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
@@ -99,6 +105,8 @@ pub enum Right {
 pub enum Fact {
     /// Anonymous position outside.
     Internet,
+    /// Can push to a repository of images, by number.
+    ImageWrite(u32),
     /// Can connect to a pod.
     Reach(u32),
     /// Connects from a pod of a network class.
@@ -219,6 +227,24 @@ pub enum Fact {
     PoliciesOff(u32),
     /// Can remove one network policy.
     PolicyGone(u32),
+    /// Can write policies that go before network policies.
+    OrderedPoliciesOff,
+    /// Controls a pod of a namespace.
+    FootholdIn(u32),
+    /// Can take over hosts of Ingresses.
+    InterceptsHosts,
+    /// Can take over hosts of a Gateway or of a ListenerSet.
+    InterceptsGateway(Kind, u32),
+    /// Can write routes in some namespace.
+    RoutesSomewhere,
+    /// Can let routes of other namespaces send to the Services of a namespace; `u32::MAX` is the whole cluster.
+    ReferencesInto(u32),
+    /// Can answer for names of the cluster.
+    InterceptsDns,
+    /// Can publish the pods of a namespace; `u32::MAX` is the whole cluster.
+    Publishes(u32),
+    /// Can connect to the kubelets of nodes that no policy tells apart, by number.
+    KubeletsOf(u32),
     /// A hint without an effect of its own.
     Hint(u32),
 }
@@ -276,6 +302,9 @@ impl Fact {
                 | Fact::NamedNode
                 | Fact::Reach(_)
                 | Fact::PolicyGone(_)
+                | Fact::FootholdIn(_)
+                | Fact::KubeletsOf(_)
+                | Fact::RoutesSomewhere
                 | Fact::NetClass(_)
                 | Fact::NetOpen
                 | Fact::NetHost

@@ -119,6 +119,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     l.hosts(ctx);
     l.group_members(ctx);
     l.opened(ctx);
+    l.published(ctx);
     l.cut(ctx);
     l.unenforced(ctx);
     exploit(ctx);
@@ -141,8 +142,7 @@ fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
                     ctx.emit(e.because(o, "/metadata/namespace", ns, "the pod has a network of its own"));
                 }
                 None if p.spec.host_network => {
-                    let e = Emit::scope(Fact::NetHost).from(exec);
-                    ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+                    // NetHost comes from rules::kubelet.
                     if let Some((n, _)) = l.nodes.get(p.spec.node_name.as_str()) {
                         let e = Emit::scope(Fact::NetNode(*n)).from(exec);
                         ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
@@ -501,29 +501,69 @@ impl<'a> Lateral<'a, '_> {
             let namespace = self.network.engine.classes().namespaces.get(c.namespace as usize);
             let Some((name, ns)) = namespace.and_then(|n| Some((n.name.clone(), ctx.ns(&n.name)?))) else { continue };
             for d in [Direction::Ingress, Direction::Egress] {
-                if !matches!(self.limits(class, d), Some(Limits::Rules(_))) {
-                    continue;
-                }
+                // What the attacker changes may not be all that limits the pod where policies of other kinds do.
+                let mixed = match self.limits(class, d) {
+                    Some(Limits::Rules(_)) => false,
+                    Some(Limits::Mixed) => true,
+                    _ => continue,
+                };
                 let policies = self.network.engine.policies_of(class, d);
                 let Some(first) = policies.first().copied() else { continue };
+                if mixed && self.network.engine.shut(class, d) {
+                    continue;
+                }
+                let unknown = mixed.then(|| {
+                    let others = policies.iter().find(|p| p.kind != Kind::NetworkPolicy).unwrap_or(&first);
+                    format!(
+                        "netpol-allows:{}",
+                        ctx.meta(*others).map(crate::model::meta::Meta::path).unwrap_or_default()
+                    )
+                });
                 let mut ways = vec![Fact::PoliciesOff(ns), Fact::PoliciesOff(super::fact::EVERYWHERE)];
+                ways.push(Fact::OrderedPoliciesOff);
                 // One policy alone: it is enough to take that one away.
-                ways.extend(Some(Fact::PolicyGone(first.index)).filter(|_| policies.len() == 1));
+                let alone = policies.len() == 1 && first.kind == Kind::NetworkPolicy;
+                ways.extend(Some(Fact::PolicyGone(first.index)).filter(|_| alone));
                 ways.retain(|w| ctx.facts.find(w).is_some());
                 for way in ways {
                     let why = "the policy can be changed or overruled";
                     match d {
                         Direction::Ingress => {
                             for p in self.pods(class) {
-                                let e = connect(*p).from(way).from(Fact::NetOpen);
+                                let e = connect(*p).from(way).from(Fact::NetOpen).maybe(unknown.clone());
                                 ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
                             }
                         }
                         Direction::Egress => {
                             let e = Emit::scope(Fact::NetOpen).from(way).from(Fact::NetClass(class));
+                            let e = e.maybe(unknown.clone());
                             ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Who can publish pods connects to them from outside, where policies let the internet in.
+    fn published(&self, ctx: &mut Ctx<'_>) {
+        for (c, class) in self.network.engine.classes().list.iter().zip(0u32..) {
+            let name = self.network.engine.classes().namespaces.get(c.namespace as usize).map(|n| n.name.as_str());
+            let Some(ns) = name.and_then(|n| ctx.ns(n)) else { continue };
+            let ways = [Fact::Publishes(ns), Fact::Publishes(super::fact::EVERYWHERE)];
+            let ways: Vec<Fact> = ways.into_iter().filter(|w| ctx.facts.find(w).is_some()).collect();
+            if ways.is_empty() {
+                continue;
+            }
+            for g in self.groups.get(&class).into_iter().flatten() {
+                let Some(first) = g.pods.first() else { continue };
+                let judged = self.network.judge(End::Internet, End::Pod(*first), &g.serves);
+                if judged.allowed == Allowed::No {
+                    continue;
+                }
+                for (p, way) in g.pods.iter().flat_map(|p| ways.iter().map(move |w| (*p, *w))) {
+                    let e = judged.unknowns.iter().fold(connect(p).from(way), |e, id| e.unless_known(id.clone()));
+                    ctx.emit(e.because(pod_of(p), "/metadata/namespace", "", "a new object can publish the pod"));
                 }
             }
         }

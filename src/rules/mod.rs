@@ -8,7 +8,9 @@ pub mod ctx;
 pub mod entry;
 pub mod fact;
 pub mod grants;
+pub mod hijack;
 pub mod hostpath;
+pub mod kubelet;
 pub mod lateral;
 pub mod network;
 pub mod node;
@@ -39,6 +41,8 @@ pub struct Attack {
     pub audiences: Interner<String>,
     /// Bindings by number: the object and what it says.
     pub grants: Vec<crate::model::Obj>,
+    /// Repositories of images by number; empty unless the threat model says that they can be written.
+    pub repositories: Vec<String>,
 }
 
 impl Attack {
@@ -75,6 +79,7 @@ pub fn vocabulary(cluster: &Cluster) -> Attack {
         namespaces: Vec::new(),
         audiences: Interner::default(),
         grants: Vec::new(),
+        repositories: Vec::new(),
     }
 }
 
@@ -100,7 +105,14 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
     node::emit(&mut ctx);
     let network = Network::new(cluster);
     network::emit(&mut ctx, &network);
+    kubelet::emit(&mut ctx, &network);
+    hijack::emit(&mut ctx);
     entry::emit(&mut ctx, &network);
+    let mut repositories = Vec::new();
+    if assumptions.contains(entry::IMAGES) {
+        repositories = entry::repositories(cluster);
+        entry::images(&mut ctx, &repositories);
+    }
     if assumptions.contains(lateral::LATERAL) {
         lateral::emit(&mut ctx, &network);
     }
@@ -133,5 +145,6 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
         namespaces: ctx.namespaces,
         audiences: ctx.audiences,
         grants,
+        repositories,
     }
 }

@@ -25,9 +25,6 @@ pub fn emit(ctx: &mut Ctx<'_>) {
         let right = Fact::Right(Right::NodesProxyGet, EVERYWHERE);
         let e = Emit::scope(Fact::KubeletFiles).from(right).from(Fact::ApiReach);
         ctx.emit(e.because(o, "/metadata/name", "", "the API server proxies reading requests to kubelets"));
-        let e = Emit::new("kubelet-api-exec", Fact::AllPods).from(Fact::Kubelets).tier(3);
-        let e = e.unless_known("kubelet-reachable");
-        ctx.emit(e.because(o, "/metadata/name", "", "a kubelet runs commands in its pods"));
     }
     for (i, p) in ctx.cluster.objects.pods.iter().enumerate() {
         if p.spec.node_name.is_empty() || p.finished() {
@@ -89,13 +86,9 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             ctx.emit(e.because(o, "/spec/nodeName", name.clone(), "the pod runs on the node"));
         }
         // The log handler of the kubelet, through the API server or at its own port.
+        // The log handler of the kubelet through the API server; at its own port: rules::kubelet.
         let proxied = Emit::scope(Fact::LogsOn(i)).from(Fact::KubeletFiles);
-        let direct = Emit::scope(Fact::LogsOn(i))
-            .from(Fact::Right(Right::NodesLog, EVERYWHERE))
-            .unless_known("kubelet-reachable");
-        for e in [proxied, direct] {
-            ctx.emit(e.because(o, "/metadata/name", name.clone(), "the kubelet serves /var/log of the node"));
-        }
+        ctx.emit(proxied.because(o, "/metadata/name", name.clone(), "the kubelet serves /var/log of the node"));
         identity_rights(ctx, &authorizer, o, &name, user, i);
         if let Some(pod) = api_server_pod(ctx, i) {
             let server = ctx.meta(pod).map(|m| m.name.clone()).unwrap_or_default();

@@ -116,11 +116,16 @@ pub struct Row {
     pub until: Option<Version>,
 }
 
-const fn need(verbs: &'static [&'static str], group: &'static str, resource: &'static str, sub: &'static str) -> Need {
+pub(super) const fn need(
+    verbs: &'static [&'static str],
+    group: &'static str,
+    resource: &'static str,
+    sub: &'static str,
+) -> Need {
     Need { verbs, group, resource, sub, cluster_scoped: false }
 }
 
-const fn cluster(
+pub(super) const fn cluster(
     verbs: &'static [&'static str],
     group: &'static str,
     resource: &'static str,
@@ -527,5 +532,6 @@ pub fn inert(rule: &PolicyRule) -> bool {
         return false;
     }
     let rbac = rule.resources.iter().any(|r| r.contains("role") || r.contains("certificatesigningrequests"));
-    !rbac && SINGLE.iter().flat_map(|r| r.needs).all(|n| n.held_by(rule).is_none())
+    let needs = SINGLE.iter().flat_map(|r| r.needs).chain(super::hijack::RIGHTS.iter().map(|(_, n)| n));
+    !rbac && needs.into_iter().all(|n| n.held_by(rule).is_none())
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
-use crate::model::platform::{known_image, legacy_class_image, platform_word};
+use crate::model::platform::{is_policy_definition, is_policy_group, known_image, legacy_class_image, platform_word};
 use crate::model::{Gap, Kind, Objects};
 
 /// Fields whose text is a name.
@@ -182,6 +182,9 @@ fn kept(objects: &Objects) -> BTreeSet<String> {
     // So do the classes that controllers serve by annotation.
     let classes = objects.ingresses.iter().filter_map(|i| i.metadata.annotations.get("kubernetes.io/ingress.class"));
     keep.extend(classes.filter(|c| legacy_class_image(c).is_some()).cloned());
+    // And the kinds of policies that rights are about.
+    let definitions = objects.resource_definitions.iter().map(|d| &d.metadata.name);
+    keep.extend(definitions.filter(|n| is_policy_definition(n)).cloned());
     // Images of well-known plugins and controllers stay, so their words do everywhere.
     let pods = objects.pods.iter().map(|p| &p.spec);
     let templates = crate::model::cluster::WORKLOADS
@@ -208,6 +211,13 @@ fn split<'a>(name: &'a str, keep: &BTreeSet<String>, nodes: &BTreeSet<String>) -
         if let Some(rest) = name.strip_prefix(prefix) {
             return (prefix, rest.split(':').collect());
         }
+    }
+    // The cloud of a node, before what names the machine.
+    if let Some((cloud, machine)) = name.split_once("://")
+        && cloud.chars().all(|c| c.is_ascii_lowercase())
+    {
+        let start = name.strip_suffix(machine).unwrap_or_default();
+        return (start, Some(machine).filter(|m| !m.is_empty()).into_iter().collect());
     }
     if name.starts_with("system:") || reserved_key(name) { (name, Vec::new()) } else { ("", vec![name]) }
 }
@@ -373,8 +383,11 @@ fn domain(name: &str, rename: &mut Rename<'_>) -> String {
     name.split('.').map(&mut *rename).collect::<Vec<_>>().join(".")
 }
 
-/// An API group: those with a dot that are not Kubernetes' are somebody's own.
+/// An API group: those with a dot that are not Kubernetes' are somebody's own, but for those of network plugins.
 fn foreign(group: &str, rename: &mut Rename<'_>) -> String {
+    if is_policy_group(group) {
+        return group.to_owned();
+    }
     if group.contains('.') && !reserved_key(group) { rename(group) } else { group.to_owned() }
 }
 

@@ -35,6 +35,7 @@ const FIXES: &[(&str, Fix)] = &[
     ("entry-loadbalancer", Fix::Set("Service", "", "/spec/type", r#""ClusterIP""#)),
     ("entry-nodeport", Fix::Set("Service", "", "/spec/type", r#""ClusterIP""#)),
     ("net-pod-to-pod", Fix::Set("NetworkPolicy", "db", "/spec/ingress", "[]")),
+    ("net-pod-to-kubelet", Fix::Set("NetworkPolicy", "out", "/spec/egress", "[]")),
     ("token-automount", Fix::Set("Pod", "", "/spec/automountServiceAccountToken", "false")),
     ("secret-sa-token", Fix::Delete("Secret")),
     ("node-to-pods", Fix::Set("Pod", "victim", "/spec/nodeName", r#""dedicated""#)),

@@ -16,7 +16,8 @@ use kpath::snapshot::ClusterOptions;
 use crate::support::{repo, snapshot_of, threat_model};
 
 /// Techniques whose step has no rule of its own yet, with the reason.
-const WITHOUT_RULE: [(&str, &str); 1] = [("entry-compromised-pod", "a start, not a step")];
+const WITHOUT_RULE: [(&str, &str); 2] =
+    [("entry-compromised-pod", "a start, not a step"), ("entry-stolen-kubeconfig", "a start, not a step")];
 
 /// Whether a technique fires, and what the start wins through it.
 fn fires(id: &str, text: &str) -> bool {

@@ -382,7 +382,8 @@ fn policies_of_another_plugin() {
         assert_eq!((verdict(&network, "a>b:80"), verdict(&network, "c>b:80")), (allowed, denied), "{image}");
     }
     // Under Cilium an ipBlock is never about pods.
-    let block = standard("s", "{podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}");
+    let block =
+        standard("s", "{podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}");
     for (image, allowed) in [("quay.io/cilium/cilium:v1.18.0", 'D'), ("quay.io/calico/node:v3.30.0", 'A')] {
         let cluster = cluster_from(&format!("{PODS}{block}{}", runs(image)));
         let network = Network::new(&cluster);

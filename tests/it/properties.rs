@@ -42,7 +42,8 @@ fn cluster(objects: &[Value]) -> kpath::model::Cluster {
 /// What a start reaches, in words, for sure or perhaps.
 fn reached(objects: &[Value], from: &str, lane: Lane) -> BTreeSet<String> {
     let cluster = cluster(objects);
-    let attack = rules::build(&cluster);
+    // What is a start without a rule is known to every attack.
+    let attack = rules::build_for(&cluster, &[rules::entry::IMAGES.to_owned()].into());
     let mask = Question::new().settings(&attack).mask(&attack.graph, lane);
     let from = selector::resolve(&attack, &cluster, from, false).unwrap();
     let starts: Vec<_> = from.facts.iter().flat_map(|f| answer::starts(&attack, &cluster, *f)).collect();

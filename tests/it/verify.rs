@@ -24,7 +24,7 @@ struct Case {
 
 /// Asks a cluster from each start to each target, with the default threat model and without assumptions.
 fn case(cluster: Cluster, starts: &[String]) -> Case {
-    let attack = rules::build(&cluster);
+    let attack = rules::build_for(&cluster, &[rules::entry::IMAGES.to_owned()].into());
     let mut files = Vec::new();
     for from in starts {
         for to in TARGETS {

@@ -1,0 +1,140 @@
+//! Who can connect to kubelets, and what that gives with a right at them.
+//!
+//! Nodes that no policy can tell apart are a group: a pod is asked about one of each.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::ctx::{Ctx, Emit};
+use super::fact::{EVERYWHERE, Fact, Right};
+use crate::model::kind::{Kind, Obj};
+use crate::netpol::network::{Allowed, CNI_ENFORCES, Judged, Network};
+use crate::netpol::ports::{Ports, Protocol};
+use crate::netpol::targets::KUBELET;
+use crate::netpol::{Direction, End};
+
+/// Whether something between a pod, or the internet, and a node lets connections to its kubelet pass: not in the data.
+const FIREWALL: &str = "kubelet-reachable";
+
+/// Nodes that no policy tells apart.
+struct Group {
+    /// One of them; none where nodes were not read.
+    first: Option<u32>,
+    nodes: Vec<u32>,
+    /// Whether they have an address of the internet.
+    external: bool,
+}
+
+/// Emits the ways to kubelets.
+pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
+    let groups = groups(ctx, network);
+    let port = Ports::one(Protocol::Tcp, KUBELET);
+    let mut known: FxHashMap<u32, Vec<Judged>> = FxHashMap::default();
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+        let containers: Vec<u16> = p.running_containers().map(|c| c.ordinal).collect();
+        if containers.is_empty() {
+            continue;
+        }
+        let o = Obj { kind: Kind::Pod, index: i };
+        let Some(class) = network.engine.classes().of.get(i as usize).copied().flatten() else {
+            for c in &containers {
+                let e = Emit::new("net-host-bypass", Fact::NetHost).from(Fact::Exec(i, *c));
+                ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+            }
+            continue;
+        };
+        let all = known.entry(class).or_insert_with(|| {
+            let to = |g: &Group| g.first.map_or(End::Somewhere, End::Node);
+            groups.iter().map(|g| network.judge(End::Pod(i), to(g), &port)).collect()
+        });
+        for (judged, n) in all.iter().zip(0u32..).filter(|(j, _)| j.allowed != Allowed::No) {
+            let mut ways: Vec<Option<String>> = judged.unknowns.iter().cloned().map(Some).collect();
+            if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
+                ways.push(Some(CNI_ENFORCES.to_owned()));
+            }
+            if judged.allowed == Allowed::Yes {
+                ways.push(None);
+            }
+            let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
+            for (id, c) in ways.iter().flat_map(|w| containers.iter().map(move |c| (w, *c))) {
+                let e = Emit::new("net-pod-to-kubelet", Fact::KubeletsOf(n)).tier(1);
+                let e = e.from(Fact::Exec(i, c)).maybe(id.clone()).unless_known(FIREWALL);
+                ctx.emit(match decided.and_then(|d| Some((d, d.policy?))) {
+                    Some((d, policy)) => {
+                        let pointer = d.rule.map_or("/spec".to_owned(), |r| r.pointer());
+                        e.because(policy, pointer, d.ports.to_string(), d.why)
+                    }
+                    None => {
+                        let ns = p.metadata.namespace.as_str();
+                        e.because(o, "/metadata/namespace", ns, "no policy limits what the pod may connect to")
+                    }
+                });
+            }
+        }
+    }
+    for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
+        let o = Obj { kind: Kind::Node, index: i };
+        let e = Emit::scope(Fact::NetHost).from(Fact::Node(i));
+        ctx.emit(e.because(o, "/metadata/name", n.metadata.name.as_str(), "root on a node is in its network"));
+    }
+    reached(ctx, &groups);
+}
+
+/// What a connection gives.
+fn reached(ctx: &mut Ctx<'_>, groups: &[Group]) {
+    let Some(anchor) = ctx.anchor() else { return };
+    for (g, n) in groups.iter().zip(0u32..) {
+        let reach = Fact::KubeletsOf(n);
+        let e = Emit::scope(reach).from(Fact::NetHost).unless_known(FIREWALL);
+        ctx.emit(e.because(anchor, "/metadata/name", "", "policies do not limit the network of a node"));
+        if let Some(first) = g.first.filter(|_| g.external) {
+            let o = Obj { kind: Kind::Node, index: first };
+            let addresses = ctx.cluster.objects.nodes.get(first as usize).map(|n| &n.status.addresses);
+            let place = addresses.and_then(|a| a.iter().position(|a| a.kind == "ExternalIP")).unwrap_or_default();
+            let e = Emit::new("entry-kubelet-public", reach).tier(1).from(Fact::Internet).unless_known("node-firewall");
+            ctx.emit(e.because(o, format!("/status/addresses/{place}"), "", "the node has an address of the internet"));
+        }
+        let exec = |f: Fact| Emit::new("kubelet-api-exec", f).from(Fact::Kubelets).from(reach).tier(3);
+        if groups.len() == 1 {
+            ctx.emit(exec(Fact::AllPods).because(anchor, "/metadata/name", "", "a kubelet runs commands in its pods"));
+        } else {
+            for node in &g.nodes {
+                for p in ctx.pods_of_node.get(*node as usize).cloned().unwrap_or_default() {
+                    let Some(pod) = ctx.cluster.objects.pods.get(p as usize).filter(|p| !p.finished()) else {
+                        continue;
+                    };
+                    let o = Obj { kind: Kind::Pod, index: p };
+                    let name = pod.spec.node_name.as_str();
+                    ctx.emit(exec(Fact::Pod(p)).because(
+                        o,
+                        "/spec/nodeName",
+                        name,
+                        "a kubelet runs commands in its pods",
+                    ));
+                }
+            }
+        }
+        for node in &g.nodes {
+            let o = Obj { kind: Kind::Node, index: *node };
+            let direct = Emit::scope(Fact::LogsOn(*node)).from(Fact::Right(Right::NodesLog, EVERYWHERE)).from(reach);
+            ctx.emit(direct.because(o, "/metadata/name", "", "the kubelet serves /var/log of the node"));
+        }
+    }
+}
+
+/// Nodes by what policies can tell of them. One group without nodes where none were read.
+fn groups(ctx: &Ctx<'_>, network: &Network<'_>) -> Vec<Group> {
+    let external = |i: u32| {
+        let n = ctx.cluster.objects.nodes.get(i as usize);
+        n.is_some_and(|n| n.status.addresses.iter().any(|a| a.kind == "ExternalIP"))
+    };
+    let mut by: BTreeMap<(bool, u32), Vec<u32>> = BTreeMap::new();
+    for i in 0..ctx.cluster.objects.nodes.len() as u32 {
+        by.entry((external(i), network.engine.classes().node_group(i))).or_default().push(i);
+    }
+    if by.is_empty() {
+        return vec![Group { first: None, nodes: Vec::new(), external: false }];
+    }
+    by.into_iter().map(|((external, _), nodes)| Group { first: nodes.first().copied(), nodes, external }).collect()
+}
