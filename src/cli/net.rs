@@ -12,6 +12,7 @@ use crate::model::Cluster;
 use crate::netpol::End;
 use crate::netpol::exposure::{self, Exposure};
 use crate::netpol::network::Network;
+use crate::netpol::ports::Ports;
 use crate::query::selector;
 use crate::report::Verdict;
 use crate::report::answer::missing;
@@ -31,7 +32,7 @@ pub struct Net {
 enum NetCommand {
     /// Whether one end may connect to another
     #[command(
-        after_help = "Ends are selectors of pods, internet, an address, node/NAME, api-server or metadata.\nFrom internet the answer is yes for what is proven public, unknown for what is possible.\n\nExamples:\n  kpath net can pod/shop/payment-api to pod/shop/queue-worker --demo\n  kpath net can 'deploy/shop/*' to metadata --port 80 -f dump/\n  kpath net can internet to pod/prod/web --snapshot prod.kpath -o json"
+        after_help = "Ends are selectors of pods, internet, an address, node/NAME, api-server, metadata, kubelet, etcd, dns,\nnode-local (caches and agents at addresses of every node) or admission (webhooks).\nFrom internet the answer is yes for what is proven public, unknown for what is possible.\n\nExamples:\n  kpath net can pod/shop/payment-api to pod/shop/queue-worker --demo\n  kpath net can 'deploy/shop/*' to metadata --port 80 -f dump/\n  kpath net can internet to pod/prod/web --snapshot prod.kpath -o json"
     )]
     Can(net_can::Can),
     /// Every connection that policies allow between workloads
@@ -157,6 +158,8 @@ pub(super) enum Ends {
     Service(u32),
     /// The API server.
     ApiServer,
+    /// These, each on its ports.
+    Ported(Vec<(End, Ports)>),
     /// Pods of a kind that was not read.
     Unread(String),
 }
@@ -189,6 +192,16 @@ pub(super) fn ends(
         "metadata" => return Ok(Ends::Some(crate::netpol::targets::metadata(cluster))),
         "api-server" => return Ok(Ends::ApiServer),
         _ => {}
+    }
+    match crate::netpol::targets::named(cluster, network, text) {
+        Some(Ok(all)) if all.is_empty() => {
+            return Err(Failure::usage(format!(
+                "the cluster has no {text} that is known\nhint: name pods or addresses"
+            )));
+        }
+        Some(Ok(all)) => return Ok(Ends::Ported(all)),
+        Some(Err(id)) => return Ok(Ends::Unread(id)),
+        None => {}
     }
     let selection = selector::resolve(attack, cluster, text, allow_empty).map_err(|e| Failure::usage(e.to_string()))?;
     let mut out = Vec::new();
@@ -252,7 +265,7 @@ impl Explain {
                 "{text} stands for {} that policies tell apart\nhint: explain is about one of them; `kpath net can` takes several",
                 list.len()
             ))),
-            Ends::Service(_) | Ends::ApiServer => {
+            Ends::Service(_) | Ends::ApiServer | Ends::Ported(_) => {
                 Err(Failure::usage(format!("{text} stands for several ends\nhint: name a pod or an address behind it")))
             }
             Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),
@@ -313,7 +326,7 @@ impl List {
             let Some(text) = text else { return Ok((connections::workloads(&cluster, &network, None), true)) };
             match ends(&attack, &cluster, &network, text, false)? {
                 Ends::Internet => Ok((Vec::new(), true)),
-                Ends::Service(_) | Ends::ApiServer => {
+                Ends::Service(_) | Ends::ApiServer | Ends::Ported(_) => {
                     Err(Failure::usage(format!("{text} names no pods\nhint: `kpath net can` takes it")))
                 }
                 Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),

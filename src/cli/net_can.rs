@@ -175,7 +175,7 @@ impl Can {
             (Ends::Internet, Ends::Internet) => {
                 return Err(Failure::usage("the internet reaches itself\nhint: name pods on one side"));
             }
-            (Ends::Service(_) | Ends::ApiServer, _) => {
+            (Ends::Service(_) | Ends::ApiServer | Ends::Ported(_), _) => {
                 return Err(Failure::usage(format!(
                     "{} opens no connections\nhint: name pods as the source",
                     self.from
@@ -187,6 +187,29 @@ impl Can {
                 let pods =
                     self.behind(&cluster, &network, s)?.into_iter().map(|(p, _)| End::Pod(p)).collect::<Vec<_>>();
                 Can { port: None, ..self.clone() }.published(&cluster, &network, &pods, &given)?
+            }
+            (Ends::Internet, Ends::Ported(all)) => {
+                let pods: Vec<End> = all.iter().map(|(e, _)| *e).collect();
+                // Their ports, where they are one and the same.
+                let first = all.first().map(|(_, p)| p.clone()).unwrap_or_default();
+                let number = first.of(Protocol::Tcp).next().map(|(n, _)| n.to_string());
+                let one = number.filter(|_| all.iter().all(|(_, p)| *p == first));
+                Can { port: self.port.clone().or(one), ..self.clone() }.published(&cluster, &network, &pods, &given)?
+            }
+            (Ends::Some(from), Ends::Ported(all)) => {
+                let mut asked = Vec::new();
+                for (to, own) in all {
+                    for (a, b) in pairs(&cluster, &network, &from, &[to]) {
+                        let of = ports(&network, b, self.port.as_deref(), self.protocol.as_deref())?.and(&own);
+                        if !of.is_empty() && a != b {
+                            asked.push((a, b, of));
+                        }
+                    }
+                }
+                if asked.is_empty() {
+                    return Err(Failure::usage(format!("{} does not listen on that port", self.to)));
+                }
+                self.best(&cluster, asked.into_iter().map(|(a, b, of)| (network.judge(a, b, &of), a, b, of)), &given)?
             }
             (Ends::Some(from), Ends::Internet) => self.between(&cluster, &network, &from, &[End::Internet], &given)?,
             (Ends::Some(from), Ends::Some(to)) => self.between(&cluster, &network, &from, &to, &given)?,

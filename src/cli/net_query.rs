@@ -38,7 +38,7 @@ pub(super) fn run(p: &Preset, source: &Source, output: &Output) -> Result<(), Fa
             let list = |e: Ends, text: &str| match e {
                 Ends::Some(all) => Ok(all),
                 Ends::Internet => Ok(vec![End::Internet]),
-                Ends::Service(_) | Ends::ApiServer => {
+                Ends::Service(_) | Ends::ApiServer | Ends::Ported(_) => {
                     Err(Failure::usage(format!("{text} is no end of a saved question")))
                 }
                 Ends::Unread(id) => Err(Failure::error(format!("{text}: {}", missing(&id).text))),

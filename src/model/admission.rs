@@ -17,12 +17,37 @@ pub struct WebhookConfiguration {
     pub webhooks: Vec<Webhook>,
 }
 
+/// Where a webhook is, if in the cluster; a URL is not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<WebhookService>,
+}
+
+/// The Service of a webhook.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebhookService {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Port, 443 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+}
+
 /// One webhook; its URL and CA are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Webhook {
     /// Fully qualified name.
     pub name: String,
+    /// Where it is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub client_config: ClientConfig,
     /// Requests it sees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<WebhookRule>,

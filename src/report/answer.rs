@@ -325,6 +325,7 @@ pub fn missing(id: &str) -> Missing {
         "api-server-public" => "whether the API server is reachable from the internet".into(),
         "kubelet-reachable" => "whether a firewall lets connections of the cluster to kubelets through".into(),
         "image-pulled" => format!("whether a new image of {arg} is pulled and runs"),
+        "etcd-not-seen" => "whether etcd listens where pods connect to (a managed cluster does not show it)".into(),
         "node-firewall" => "whether a firewall keeps the internet from kubelets".into(),
         "ingress-hosts-merge" => {
             "whether the controller lets a second Ingress take a host that another namespace has".into()

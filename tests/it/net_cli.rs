@@ -54,6 +54,61 @@ fn can_says_yes_no_and_unknown() {
     }
 }
 
+/// What every cluster has is named by a word, with its ports; a policy stands between it and a pod like any other.
+#[test]
+fn targets_have_words() {
+    const CLUSTER: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: prod}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: w1}, status: {nodeInfo: {kubeletVersion: v1.36.2+k3s1}, addresses: [{type: InternalIP, address: 192.168.0.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: free, namespace: prod, labels: {app: free}}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.1}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: bound, namespace: prod, labels: {app: bound}}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.2}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: etcd-w1, namespace: kube-system, labels: {component: etcd}}, spec: {nodeName: w1, hostNetwork: true, containers: [{name: c, image: 'registry.k8s.io/etcd:3.6.0'}]}, status: {phase: Running, podIP: 192.168.0.1}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: dns, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.3, conditions: [{type: Ready, status: 'True'}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {clusterIP: 10.96.0.10, selector: {k8s-app: kube-dns}, ports: [{name: dns, port: 53, protocol: UDP, targetPort: 5353}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: hook, namespace: kube-system, labels: {app: hook}}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.4, conditions: [{type: Ready, status: 'True'}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: hook, namespace: kube-system}, spec: {selector: {app: hook}, ports: [{name: https, port: 443, targetPort: 8443}, {name: web, port: 80, targetPort: 8080}]}}
+---
+{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: hook}, webhooks: [{name: a.example.com, clientConfig: {service: {namespace: kube-system, name: hook, path: /check}}}]}
+---
+{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: node-local-dns, namespace: kube-system}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {hostNetwork: true, containers: [{name: c}]}}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: bound, namespace: prod}, spec: {podSelector: {matchLabels: {app: bound}}, policyTypes: [Egress], egress: [{ports: [{port: 53, protocol: UDP}, {port: 8443}]}]}}
+";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    std::fs::write(&file, CLUSTER).unwrap();
+    for (word, free, bound, ports) in [
+        ("kubelet", "yes", "no", "TCP 10250"),
+        ("etcd", "yes", "no", "TCP 2379"),
+        ("dns", "yes", "no", "UDP 5353"),
+        ("node-local", "yes", "yes", "TCP 53; UDP 53"),
+        ("admission", "yes", "yes", "TCP 8443"),
+    ] {
+        for (pod, wanted) in [("free", free), ("bound", bound)] {
+            let from = format!("pod/prod/{pod}");
+            let v = json(&["net", "can", &from, "to", word, "-f", file.to_str().unwrap(), "--complete"]);
+            assert_eq!(v["answer"], wanted, "{pod} to {word}: {v}");
+            if pod == "free" {
+                assert_eq!(v["ports"], ports, "{word}");
+            }
+        }
+    }
+    let o = kpath(&["net", "can", "pod/prod/web", "to", "etcd", "-f", &cluster(), "--complete", "-o", "json"]);
+    let v: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!((&v["answer"], &v["unknownBecause"][0]["id"]), (&"unknown".into(), &"etcd-not-seen".into()));
+    let o = kpath(&["net", "can", "pod/prod/web", "to", "dns", "-f", &cluster(), "--complete"]);
+    assert_eq!(o.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&o.stderr).contains("no dns that is known"), "{o:?}");
+}
+
 #[test]
 fn from_the_internet_the_answer_is_that_of_exposure() {
     let shop = json(&["net", "can", "internet", "to", "pod/shop/payment-api", "--demo"]);

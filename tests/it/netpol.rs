@@ -296,6 +296,15 @@ fn forks_are_settings() {
     assert!(!connects(&Engine::new(&cluster, Settings::default())));
     let settings = Settings { baseline_per_direction: false, ..Settings::default() };
     assert!(connects(&Engine::new(&cluster, settings)));
+    // What another node sends to an isolated pod.
+    let isolated = with(&["{podSelector: {}}"]);
+    for (setting, must, may) in [(None, false, true), (Some(true), true, true), (Some(false), false, false)] {
+        let engine = Engine::new(&isolated, Settings { remote_nodes: setting, ..Settings::default() });
+        let (from, to, ports) = question(&engine, "h2>b:80");
+        let flow = engine.flow(from, to);
+        let open = |p: Ports| !p.and(&ports).is_empty();
+        assert_eq!((open(flow.must()), open(flow.may())), (must, may), "{setting:?}");
+    }
 }
 
 /// Administrators' policies: order, Pass, fall-through, ports, and what is not defined.
