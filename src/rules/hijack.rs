@@ -12,6 +12,7 @@ use super::rows::{self, Names, Need, cluster, need};
 use crate::authz::rbac::GrantId;
 use crate::model::gateway::{FromNamespaces, Gateway, Reference, Route};
 use crate::model::kind::{Kind, Obj};
+use crate::netpol::network::Network;
 
 /// What a right is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ struct Held {
 }
 
 /// Emits the ways.
-pub fn emit(ctx: &mut Ctx<'_>) {
+pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     let mut scopes: BTreeSet<u32> = BTreeSet::new();
     for i in 0..ctx.authz.grants().len() as u32 {
         let id = GrantId(i);
@@ -91,7 +92,7 @@ pub fn emit(ctx: &mut Ctx<'_>) {
             }
         }
     }
-    footholds(ctx, &scopes);
+    footholds(ctx, network, &scopes);
     routes(ctx);
 }
 
@@ -327,14 +328,22 @@ fn admits(ctx: &Ctx<'_>, from: Option<&FromNamespaces>, own: &str, other: &str) 
 }
 
 /// Pods that the attacker controls beside Services, and what follows from them.
-fn footholds(ctx: &mut Ctx<'_>, scopes: &BTreeSet<u32>) {
+fn footholds(ctx: &mut Ctx<'_>, network: &Network<'_>, scopes: &BTreeSet<u32>) {
     let all = scopes.contains(&EVERYWHERE);
     let wanted: Vec<(u32, Obj)> = (0..ctx.namespaces.len() as u32)
         .filter(|ns| all || scopes.contains(ns))
         .filter_map(|ns| Some((ns, selecting_service(ctx, ctx.ns_name(ns))?)))
         .collect();
     let places: BTreeSet<u32> = wanted.iter().map(|(ns, _)| *ns).collect();
-    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
+    for (c, class) in network.engine.classes().list.iter().zip(0u32..) {
+        let name = network.engine.classes().namespaces.get(c.namespace as usize).map_or("", |n| n.name.as_str());
+        let Some(ns) = ctx.ns(name).filter(|ns| places.contains(ns)) else { continue };
+        let Some(first) = c.pods.first().copied() else { continue };
+        let e = Emit::scope(Fact::FootholdIn(ns)).from(Fact::NetClass(class));
+        let o = Obj { kind: Kind::Pod, index: first };
+        ctx.emit(e.because(o, "/metadata/namespace", name, "the pod is in the namespace"));
+    }
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| p.spec.host_network) {
         let Some(ns) = ctx.ns(&p.metadata.namespace).filter(|ns| places.contains(ns)) else { continue };
         for c in p.running_containers() {
             let e = Emit::scope(Fact::FootholdIn(ns)).from(Fact::Exec(i, c.ordinal));

@@ -4,8 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
 use super::ctx::{Ctx, Emit};
 use super::fact::{EVERYWHERE, Fact, Right};
 use crate::model::kind::{Kind, Obj};
@@ -30,47 +28,30 @@ struct Group {
 pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     let groups = groups(ctx, network);
     let port = Ports::one(Protocol::Tcp, KUBELET);
-    let mut known: FxHashMap<u32, Vec<Judged>> = FxHashMap::default();
     for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
-        let containers: Vec<u16> = p.running_containers().map(|c| c.ordinal).collect();
-        if containers.is_empty() {
-            continue;
-        }
         let o = Obj { kind: Kind::Pod, index: i };
-        let Some(class) = network.engine.classes().of.get(i as usize).copied().flatten() else {
-            for c in &containers {
-                let e = Emit::new("net-host-bypass", Fact::NetHost).from(Fact::Exec(i, *c));
-                ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+        let class = network.engine.classes().of.get(i as usize).copied().flatten();
+        for c in p.running_containers() {
+            let exec = Fact::Exec(i, c.ordinal);
+            match class {
+                Some(class) => {
+                    let e = Emit::scope(Fact::NetClass(class)).from(exec);
+                    let ns = p.metadata.namespace.as_str();
+                    ctx.emit(e.because(o, "/metadata/namespace", ns, "the pod has a network of its own"));
+                }
+                None if p.spec.host_network => {
+                    let e = Emit::new("net-host-bypass", Fact::NetHost).from(exec);
+                    ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
+                }
+                None => {}
             }
-            continue;
-        };
-        let all = known.entry(class).or_insert_with(|| {
-            let to = |g: &Group| g.first.map_or(End::Somewhere, End::Node);
-            groups.iter().map(|g| network.judge(End::Pod(i), to(g), &port)).collect()
-        });
-        for (judged, n) in all.iter().zip(0u32..).filter(|(j, _)| j.allowed != Allowed::No) {
-            let mut ways: Vec<Option<String>> = judged.unknowns.iter().cloned().map(Some).collect();
-            if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
-                ways.push(Some(CNI_ENFORCES.to_owned()));
-            }
-            if judged.allowed == Allowed::Yes {
-                ways.push(None);
-            }
-            let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
-            for (id, c) in ways.iter().flat_map(|w| containers.iter().map(move |c| (w, *c))) {
-                let e = Emit::new("net-pod-to-kubelet", Fact::KubeletsOf(n)).tier(1);
-                let e = e.from(Fact::Exec(i, c)).maybe(id.clone()).unless_known(FIREWALL);
-                ctx.emit(match decided.and_then(|d| Some((d, d.policy?))) {
-                    Some((d, policy)) => {
-                        let pointer = d.rule.map_or("/spec".to_owned(), |r| r.pointer());
-                        e.because(policy, pointer, d.ports.to_string(), d.why)
-                    }
-                    None => {
-                        let ns = p.metadata.namespace.as_str();
-                        e.because(o, "/metadata/namespace", ns, "no policy limits what the pod may connect to")
-                    }
-                });
-            }
+        }
+    }
+    for (c, class) in network.engine.classes().list.iter().zip(0u32..) {
+        let Some(first) = c.pods.first().copied() else { continue };
+        for (g, n) in groups.iter().zip(0u32..) {
+            let judged = network.judge(End::Pod(first), g.first.map_or(End::Somewhere, End::Node), &port);
+            class_to_group(ctx, class, first, n, &judged);
         }
     }
     for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
@@ -79,6 +60,34 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
         ctx.emit(e.because(o, "/metadata/name", n.metadata.name.as_str(), "root on a node is in its network"));
     }
     reached(ctx, &groups);
+}
+
+/// From the pods of a class to the kubelets of a group of nodes: each of several unknowns alone opens the way.
+fn class_to_group(ctx: &mut Ctx<'_>, class: u32, first: u32, group: u32, judged: &Judged) {
+    let mut ways: Vec<Option<String>> = match judged.allowed {
+        Allowed::No => return,
+        Allowed::Yes => vec![None],
+        Allowed::Unknown => Vec::new(),
+    };
+    ways.extend(judged.unknowns.iter().cloned().map(Some));
+    if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
+        ways.push(Some(CNI_ENFORCES.to_owned()));
+    }
+    let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
+    for id in ways {
+        let e = Emit::new("net-pod-to-kubelet", Fact::KubeletsOf(group)).tier(1);
+        let e = e.from(Fact::NetClass(class)).maybe(id).unless_known(FIREWALL);
+        ctx.emit(match decided.and_then(|d| Some((d, d.policy?))) {
+            Some((d, policy)) => {
+                let pointer = d.rule.map_or("/spec".to_owned(), |r| r.pointer());
+                e.because(policy, pointer, d.ports.to_string(), d.why)
+            }
+            None => {
+                let o = Obj { kind: Kind::Pod, index: first };
+                e.because(o, "/metadata/namespace", "", "no policy limits what the pod may connect to")
+            }
+        });
+    }
 }
 
 /// What a connection gives.

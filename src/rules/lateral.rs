@@ -131,25 +131,12 @@ fn pod_of(p: u32) -> Obj {
 
 /// Where each container connects from.
 fn positions(ctx: &mut Ctx<'_>, l: &Lateral<'_, '_>) {
-    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
-        let o = pod_of(i);
+    // NetClass and NetHost come from rules::kubelet.
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| p.spec.host_network) {
+        let Some((n, _)) = l.nodes.get(p.spec.node_name.as_str()) else { continue };
         for c in p.running_containers() {
-            let exec = Fact::Exec(i, c.ordinal);
-            match l.network.engine.classes().of.get(i as usize).copied().flatten() {
-                Some(class) => {
-                    let e = Emit::scope(Fact::NetClass(class)).from(exec);
-                    let ns = p.metadata.namespace.clone();
-                    ctx.emit(e.because(o, "/metadata/namespace", ns, "the pod has a network of its own"));
-                }
-                None if p.spec.host_network => {
-                    // NetHost comes from rules::kubelet.
-                    if let Some((n, _)) = l.nodes.get(p.spec.node_name.as_str()) {
-                        let e = Emit::scope(Fact::NetNode(*n)).from(exec);
-                        ctx.emit(e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"));
-                    }
-                }
-                None => {}
-            }
+            let e = Emit::scope(Fact::NetNode(*n)).from(Fact::Exec(i, c.ordinal));
+            ctx.emit(e.because(pod_of(i), "/spec/hostNetwork", "true", "the pod is in the network of its node"));
         }
     }
     let Some(anchor) = ctx.anchor() else { return };

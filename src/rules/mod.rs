@@ -106,7 +106,7 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
     let network = Network::new(cluster);
     network::emit(&mut ctx, &network);
     kubelet::emit(&mut ctx, &network);
-    hijack::emit(&mut ctx);
+    hijack::emit(&mut ctx, &network);
     entry::emit(&mut ctx, &network);
     let mut repositories = Vec::new();
     if assumptions.contains(entry::IMAGES) {

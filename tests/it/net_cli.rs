@@ -105,7 +105,7 @@ fn targets_have_words() {
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
     assert_eq!((&v["answer"], &v["unknownBecause"][0]["id"]), (&"unknown".into(), &"etcd-not-seen".into()));
     let o = kpath(&["net", "can", "pod/prod/web", "to", "dns", "-f", &cluster(), "--complete"]);
-    assert_eq!(o.status.code(), Some(1));
+    assert_eq!(o.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&o.stderr).contains("no dns that is known"), "{o:?}");
 }
 
