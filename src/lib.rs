@@ -8,6 +8,7 @@ pub mod authz;
 pub mod cli;
 pub mod collect;
 pub mod graph;
+pub mod iam;
 pub mod model;
 pub mod netpol;
 pub mod query;

@@ -421,7 +421,8 @@ impl Eval {
     /// # Errors
     /// Messages and exit codes.
     pub fn run(self) -> Result<(), Failure> {
-        let needs_source = self.engine != super::eval::Engine::Psa;
+        use super::eval::Engine;
+        let needs_source = !matches!(self.engine, Engine::Psa | Engine::Iam);
         let cluster = if needs_source {
             if self.source.filename.as_ref().is_some_and(|f| f.as_os_str() == "-") && self.input.is_none() {
                 return Err(Failure::usage(

@@ -31,6 +31,8 @@ pub enum Engine {
     Automount,
     /// Network policy: {from, to, protocol, port}; ends are namespace/pod or an address
     Netpol,
+    /// IAM: {principal, action, resource, context, identity, resource_policy, …} with the policies; takes no SOURCE
+    Iam,
 }
 
 /// Evaluates every line. Lines that cannot be read get `{"error": …}`.
@@ -97,6 +99,7 @@ impl<'c> Evaluator<'c> {
             Engine::Psa => psa_line(text),
             Engine::Automount => self.automount(text),
             Engine::Netpol => self.netpol(text),
+            Engine::Iam => super::eval_iam::line(text),
         };
         answer.unwrap_or_else(|error| json!({ "error": error }))
     }

@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod eval;
+mod eval_iam;
 pub mod net;
 pub mod net_can;
 pub mod net_query;
