@@ -9,6 +9,7 @@ mod exposure;
 mod faults;
 mod fixes;
 mod fixtures;
+mod iam;
 mod input;
 mod negatives;
 mod net_cli;
