@@ -49,7 +49,10 @@ fn several(place: &str, values: &[Value]) -> Result<Vec<(String, Document)>, Str
     values.iter().enumerate().map(named).collect()
 }
 
-fn levels(place: &str, values: Option<&Vec<Vec<Value>>>) -> Result<Option<Vec<Vec<(String, Document)>>>, String> {
+/// Documents of an organization by level, with their names.
+type Levels = Vec<Vec<(String, Document)>>;
+
+fn levels(place: &str, values: Option<&Vec<Vec<Value>>>) -> Result<Option<Levels>, String> {
     let level = |(n, l): (usize, &Vec<Value>)| several(&format!("{place}/{n}"), l);
     values.map(|v| v.iter().enumerate().map(level).collect()).transpose()
 }

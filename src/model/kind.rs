@@ -176,6 +176,7 @@ kinds! {
     Tier "crd.projectcalico.org" "v1" "tiers" false Blocks true tiers Tier;
     NetworkSet "crd.projectcalico.org" "v1" "networksets" true Refines true network_sets NetworkSet;
     GlobalNetworkSet "crd.projectcalico.org" "v1" "globalnetworksets" false Refines true global_network_sets NetworkSet;
+    HostEndpoint "crd.projectcalico.org" "v1" "hostendpoints" false Refines true host_endpoints MetaOnly;
     Deployment "apps" "v1" "deployments" true Adds false deployments Workload;
     DaemonSet "apps" "v1" "daemonsets" true Adds false daemon_sets Workload;
     StatefulSet "apps" "v1" "statefulsets" true Adds false stateful_sets Workload;
@@ -229,6 +230,7 @@ impl Kind {
                 "Tier" => Some(Kind::Tier),
                 "NetworkSet" => Some(Kind::NetworkSet),
                 "GlobalNetworkSet" => Some(Kind::GlobalNetworkSet),
+                "HostEndpoint" => Some(Kind::HostEndpoint),
                 _ => None,
             };
         }
@@ -244,6 +246,15 @@ impl Kind {
             let i = k.info();
             i.resource == name || name.strip_prefix(i.resource).is_some_and(|r| r.strip_prefix('.') == Some(i.group))
         })
+    }
+
+    /// The resource as `kubectl get` takes it: with the group where two kinds share the name.
+    pub fn argument(self) -> String {
+        let i = self.info();
+        match Kind::ALL.iter().any(|k| *k != self && k.info().resource == i.resource) && !i.group.is_empty() {
+            true => format!("{}.{}", i.resource, i.group),
+            false => i.resource.to_owned(),
+        }
     }
 
     /// The kind as objects write it: Calico has one with the name of another.

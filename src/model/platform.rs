@@ -136,13 +136,13 @@ pub enum Console {
     Account,
 }
 
-/// Consoles by a part of the image, the arguments of which one switches the login off (none: it has no login), and what they
-/// are for. From the documentation of each: "Access control" of Kubernetes Dashboard, "Argo Server Auth Mode", "Security in
-/// the Jupyter Server", Weave Scope "Installing".
-const CONSOLES: [(&str, &[&str], Console); 5] = [
+/// Consoles by a part of the image, the arguments of which one switches the login off, and what they are for. From
+/// the documentation of each: "Access control" of Kubernetes Dashboard, "Argo Server Auth Mode", "Security in the Jupyter
+/// Server".
+const CONSOLES: [(&str, &[&str], Console); 4] = [
     ("kubernetesui/dashboard:", &["--enable-skip-login", "--enable-skip-login=true"], Console::Account),
     ("kubernetes-dashboard-amd64:", &["--enable-skip-login", "--enable-skip-login=true"], Console::Account),
-    ("argoproj/argocli", &["--auth-mode=server", "--auth-mode server"], Console::Account),
+    ("argoproj/argocli", &["--auth-mode=server"], Console::Account),
     (
         "jupyter/",
         &[
@@ -155,7 +155,6 @@ const CONSOLES: [(&str, &[&str], Console); 5] = [
         ],
         Console::Code,
     ),
-    ("weaveworks/scope:", &[], Console::Code),
 ];
 
 /// Whether an argument is one that switches the login of a console off.
@@ -164,13 +163,10 @@ pub fn opens_console(argument: &str) -> bool {
 }
 
 /// What a container with this image and these arguments lets everyone do who connects, if it is a console without a login:
-/// the place of the argument, if one is needed, and what for.
-pub fn open_console(image: &str, args: &[String]) -> Option<(Option<usize>, Console)> {
+/// the argument that switches it off, and what the console is for.
+pub fn open_console<'a>(image: &str, args: impl Iterator<Item = &'a String>) -> Option<(&'a String, Console)> {
     let (_, wanted, what) = CONSOLES.iter().find(|(part, _, _)| image.contains(part))?;
-    if wanted.is_empty() {
-        return Some((None, *what));
-    }
-    args.iter().position(|a| wanted.contains(&a.as_str())).map(|n| (Some(n), *what))
+    args.into_iter().find(|a| wanted.contains(&a.as_str())).map(|a| (a, *what))
 }
 
 /// Definitions of kinds of policies that network plugins obey beside NetworkPolicy.

@@ -215,6 +215,9 @@ pub struct Container {
     /// Arguments that are known to switch a login off; all others are dropped.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_args")]
     pub args: Vec<String>,
+    /// The same of the command.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_args")]
+    pub command: Vec<String>,
     /// Declared ports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ContainerPort>,
@@ -505,9 +508,10 @@ fn ready<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<PodCondition>, D:
 
 /// Keeps only arguments that a rule knows.
 fn known_args<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
-    let mut all = Vec::<String>::deserialize(d)?;
-    all.retain(|a| super::platform::opens_console(a));
-    Ok(all)
+    let all = Vec::<String>::deserialize(d)?;
+    // A flag and its value may be one argument or two.
+    let pairs = all.iter().zip(all.iter().skip(1)).map(|(flag, value)| format!("{flag}={value}"));
+    Ok(all.iter().cloned().chain(pairs).filter(|a| super::platform::opens_console(a)).collect())
 }
 
 /// Keeps only variables that refer to objects, with their place in the list.

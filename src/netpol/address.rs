@@ -67,6 +67,20 @@ impl Block {
         Self::less(span(&block.cidr)?, block.except.iter().filter_map(|e| span(e)))
     }
 
+    /// The addresses of several blocks.
+    pub fn union(blocks: impl IntoIterator<Item = Block>) -> Self {
+        let mut spans: Vec<(Number, Number)> = blocks.into_iter().flat_map(|b| b.spans).collect();
+        spans.sort_unstable();
+        let mut out: Vec<(Number, Number)> = Vec::with_capacity(spans.len());
+        for (a, b) in spans {
+            match out.last_mut() {
+                Some((_, end)) if a <= *end => *end = (*end).max(b),
+                _ => out.push((a, b)),
+            }
+        }
+        Block { spans: out }
+    }
+
     fn less(whole: (Number, Number), except: impl Iterator<Item = (Number, Number)>) -> Option<Self> {
         let mut spans = vec![whole];
         for (from, to) in except {
@@ -89,7 +103,9 @@ impl Block {
     /// Whether it has an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let n = number(address);
-        self.spans.iter().any(|(a, b)| (*a..=*b).contains(&n))
+        // Spans are sorted and apart.
+        let after = self.spans.partition_point(|(a, _)| *a <= n);
+        after.checked_sub(1).and_then(|i| self.spans.get(i)).is_some_and(|(_, b)| n <= *b)
     }
 
     /// Whether it has every IPv4 address, which is what a pod without an address will get in most clusters.

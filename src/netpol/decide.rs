@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::{Number, address, is_public};
-use super::classes::{Classes, in_block};
-use super::compile::{Action, Match, Namespaces, OrderedRule, Peer, Place, Policies, Rule, Tiered};
+use super::classes::Classes;
+use super::compile::{Action, Match, Namespaces, OrderedRule, Peer, Place, Policies, Rule};
 use super::end::{Directory, End, Party};
 use super::plugin::{self, Compiled, Stage};
 use super::ports::Ports;
@@ -76,13 +76,13 @@ pub struct Event {
 
 /// Policies that are about a class.
 #[derive(Debug, Default, Clone)]
-struct Profile {
+pub(super) struct Profile {
     /// NetworkPolicies that isolate it, by number and direction.
-    standard: [Vec<u32>; 2],
+    pub(super) standard: [Vec<u32>; 2],
     /// Administrators' policies in order, and whether it is sure.
     tiered: Vec<(u32, bool)>,
     /// Policies of the plugin's own kinds that are about it, by number and direction.
-    plugin: [Vec<u32>; 2],
+    pub(super) plugin: [Vec<u32>; 2],
     /// Those of which it is not known what they do.
     unknown: [Vec<u32>; 2],
 }
@@ -101,34 +101,40 @@ pub enum Limits<'e> {
 /// The network policies of a cluster, ready for questions.
 #[derive(Debug)]
 pub struct Engine<'c> {
-    cluster: &'c Cluster,
-    settings: Settings,
-    policies: Policies,
-    classes: Classes,
-    profiles: Vec<Profile>,
-    directory: Directory,
+    pub(super) cluster: &'c Cluster,
+    pub(super) settings: Settings,
+    pub(super) policies: Policies,
+    pub(super) classes: Classes,
+    pub(super) profiles: Vec<Profile>,
+    pub(super) directory: Directory,
     /// One public address of each kind that rules of administrators tell apart.
     public: Vec<IpAddr>,
     /// Pods in the network of each node, by its name.
-    hosts: BTreeMap<&'c str, Vec<u32>>,
+    pub(super) hosts: BTreeMap<&'c str, Vec<u32>>,
     /// Policies of the plugin's own kinds for nodes, by direction.
     host_plugin: [Vec<Obj>; 2],
     /// Addresses of the API server; none where they were not read.
-    api: Vec<IpAddr>,
+    pub(super) api: Vec<IpAddr>,
 }
 
 /// State of one side while its tiers are gone through.
-struct State<'e> {
+pub(super) struct State<'e> {
     /// Ports that nothing has decided.
-    live: Ports,
-    allowed: Ports,
-    denied: Ports,
-    direction: Direction,
+    pub(super) live: Ports,
+    pub(super) allowed: Ports,
+    pub(super) denied: Ports,
+    pub(super) direction: Direction,
     events: Option<&'e mut Vec<Event>>,
 }
 
 impl State<'_> {
-    fn record(&mut self, effect: Effect, ports: &Ports, policy: Option<(Obj, Option<Place>)>, why: &'static str) {
+    pub(super) fn record(
+        &mut self,
+        effect: Effect,
+        ports: &Ports,
+        policy: Option<(Obj, Option<Place>)>,
+        why: &'static str,
+    ) {
         if let Some(events) = self.events.as_deref_mut()
             && !ports.is_empty()
         {
@@ -334,13 +340,12 @@ impl<'c> Engine<'c> {
         let none = Ports::none;
         let mut s = State { live: Ports::all(), allowed: none(), denied: none(), direction, events };
         if peer.internet
-            && direction == Direction::Egress
             && subject
                 .class
                 .and_then(|c| self.profiles.get(c as usize))
                 .is_some_and(|p| !p.tiered.is_empty() || p.plugin.iter().any(|l| !l.is_empty()))
         {
-            return self.to_internet(subject, s.events);
+            return self.with_internet(direction, subject, s.events);
         }
         if subject.host.is_some() && subject.pod != peer.pod {
             let plugin = self.host_plugin.get(direction as usize).map_or(&[][..], Vec::as_slice);
@@ -351,6 +356,17 @@ impl<'c> Engine<'c> {
             if !plugin.is_empty() {
                 return Side { must: none(), may: Ports::all() };
             }
+        }
+        if direction == Direction::Ingress
+            && subject.runs_on.is_some()
+            && subject.runs_on == peer.host
+            && !subject.finished
+            && !peer.finished
+            && let Some((o, place)) = self.denied_own_node(subject, peer)
+        {
+            let why = "whether a deny rule is about the own node differs between versions";
+            s.record(Effect::Unknown, &Ports::all(), Some((o, Some(place))), why);
+            return Side { must: none(), may: Ports::all() };
         }
         let settled = self.exempt(direction, subject, peer);
         if let Some((effect, why)) = settled {
@@ -391,14 +407,14 @@ impl<'c> Engine<'c> {
         Side { must: may.without(&s.denied), may }
     }
 
-    /// Some address of the internet: what any of the public addresses that rules tell apart is let through to. A rule that
-    /// denies some addresses denies not all of them.
-    fn to_internet(&self, subject: &Party<'_>, events: Option<&mut Vec<Event>>) -> Side {
-        let one = |a: &IpAddr| Party { addresses: [*a].into_iter().collect(), ..Party::default() };
+    /// Some address of the internet: what any of the public addresses that rules tell apart is let through to, or from. A
+    /// rule that denies some addresses denies not all of them.
+    fn with_internet(&self, direction: Direction, subject: &Party<'_>, events: Option<&mut Vec<Event>>) -> Side {
+        let one = |a: &IpAddr| Party { addresses: [*a].into_iter().collect(), stranger: true, ..Party::default() };
         let mut all = Side::default();
         let mut best = None;
         for a in &self.public {
-            let side = self.side(Direction::Egress, subject, &one(a), None);
+            let side = self.side(direction, subject, &one(a), None);
             let rank = (!side.must.is_empty(), !side.may.is_empty());
             if best.is_none_or(|(r, _)| rank > r) {
                 best = Some((rank, *a));
@@ -406,7 +422,7 @@ impl<'c> Engine<'c> {
             all = Side { must: all.must.or(&side.must), may: all.may.or(&side.may) };
         }
         if let (Some((_, a)), Some(events)) = (best, events) {
-            self.side(Direction::Egress, subject, &one(&a), Some(events));
+            self.side(direction, subject, &one(&a), Some(events));
         }
         all
     }
@@ -446,318 +462,6 @@ impl<'c> Engine<'c> {
                 ports.map(|(n, p, port)| (n.to_owned(), p, port)).collect()
             }
         }
-    }
-
-    /// How sure a peer of a rule is the other end.
-    fn matches(&self, number: u32, other: &Party<'_>, direction: Direction) -> Match {
-        let Some(peer) = self.policies.peers.get_index(number as usize) else { return Match::No };
-        if *peer == Peer::Everyone {
-            return Match::Yes;
-        }
-        if let Some(class) = other.class {
-            return match self.classes.members.get(number as usize) {
-                Some((sure, _)) if sure.contains(class) => Match::Yes,
-                Some((_, maybe)) if maybe.contains(class) => Match::Maybe,
-                _ => Match::No,
-            };
-        }
-        match peer {
-            Peer::Everyone => Match::Yes,
-            Peer::Block(b) | Peer::Networks(b) if other.internet => {
-                if b.has_public() {
-                    Match::Yes
-                } else {
-                    Match::No
-                }
-            }
-            Peer::Block(b) | Peer::Networks(b) => match in_block(b, &other.addresses) {
-                Some(true) => Match::Yes,
-                Some(false) => Match::No,
-                None => Match::Maybe,
-            },
-            // Whether a pod in the network of its node counts by its labels differs between plugins: it does on OpenShift.
-            // What a node sends to pods of another node is nobody's by label, and still comes through on most.
-            Peer::Pods(..) if other.host.is_some() => match direction {
-                Direction::Ingress => Match::Maybe,
-                Direction::Egress if self.host_labels(peer, other) => Match::Maybe,
-                Direction::Egress => Match::No,
-            },
-            Peer::Nodes(s) if other.host.is_some() => {
-                match other.host_number.and_then(|n| self.cluster.objects.nodes.get(n as usize)) {
-                    Some(n) if s.matches(&n.metadata.labels) => Match::Yes,
-                    Some(_) => Match::No,
-                    None => Match::Maybe,
-                }
-            }
-            Peer::Pods(..) | Peer::Nodes(_) => Match::No,
-            Peer::DomainNames if other.host.is_none() => Match::Maybe,
-            Peer::DomainNames => Match::No,
-            Peer::ApiServer => match &self.api {
-                list if list.is_empty() => Match::Maybe,
-                list if other.addresses.iter().any(|a| list.contains(a)) => Match::Yes,
-                _ if other.internet || other.host.is_some() || !other.addresses.is_empty() => Match::No,
-                _ => Match::Maybe,
-            },
-            // Nodes have identities of their own; whether CIDRs mean them too is a setting of Cilium.
-            Peer::Outside(b) if other.host.is_some() => match in_block(b, &other.addresses) {
-                Some(false) => Match::No,
-                _ => Match::Maybe,
-            },
-            Peer::Outside(b) if other.internet => {
-                if b.has_public() {
-                    Match::Yes
-                } else {
-                    Match::No
-                }
-            }
-            Peer::Outside(b) => match in_block(b, &other.addresses) {
-                Some(true) => Match::Yes,
-                Some(false) => Match::No,
-                None => Match::Maybe,
-            },
-            Peer::World | Peer::Cluster | Peer::SomeNodes if other.addresses.is_empty() && !other.internet => {
-                // A node without a known address is one; an end that is not known may be anything.
-                match (other.host.is_some(), peer) {
-                    (true, Peer::World) => Match::No,
-                    (true, Peer::Cluster) => Match::Yes,
-                    _ => Match::Maybe,
-                }
-            }
-            Peer::World if other.host.is_none() => Match::Yes,
-            Peer::Cluster if other.host.is_some() => Match::Yes,
-            Peer::SomeNodes if other.host.is_some() => Match::Maybe,
-            Peer::World | Peer::Cluster | Peer::SomeNodes => Match::No,
-        }
-    }
-
-    /// Whether the labels of a pod in the network of its node would match; of an address of a node, those of any such pod.
-    fn host_labels(&self, peer: &Peer, other: &Party<'_>) -> bool {
-        let of_node = || other.host.and_then(|n| self.hosts.get(n)).map_or(&[][..], Vec::as_slice);
-        let pods = match &other.pod {
-            Some(p) => std::slice::from_ref(p),
-            None => of_node(),
-        };
-        pods.iter().filter_map(|p| self.cluster.objects.pods.get(*p as usize)).any(|p| match peer {
-            Peer::Pods(namespaces, s) => {
-                s.matches(&p.metadata.labels)
-                    && match namespaces {
-                        super::compile::Namespaces::One(n) => *n == p.metadata.namespace,
-                        super::compile::Namespaces::Labelled(s) => {
-                            let ns = self.classes.namespace(&p.metadata.namespace);
-                            ns.and_then(|n| self.classes.namespaces.get(n as usize))
-                                .is_none_or(|n| n.matches(s) != Some(false))
-                        }
-                    }
-            }
-            _ => false,
-        })
-    }
-
-    /// NetworkPolicies: what any rule of any policy allows is allowed, the rest is not.
-    fn standard(
-        &self,
-        s: &mut State<'_>,
-        isolating: &[u32],
-        own: &[&Compiled],
-        peer: &Party<'_>,
-        named: &[(String, super::ports::Protocol, u16)],
-    ) {
-        let d = s.direction as usize;
-        let own: Vec<&Compiled> = own.iter().copied().filter(|c| !matches!(c.stage, Stage::Tier(..))).collect();
-        let of = |stage: Stage| own.iter().copied().filter(move |c| c.stage == stage);
-        let isolates = !isolating.is_empty() || own.iter().any(|c| c.isolates.get(d).is_some_and(|i| *i));
-        if s.live.is_empty() || own.is_empty() && isolating.is_empty() {
-            return;
-        }
-        // A deny rule of Cilium comes before whatever allows.
-        for c in of(Stage::With) {
-            for r in c.rules.get(d).into_iter().flatten().filter(|r| r.action == Action::Deny) {
-                self.ordered(s, c.object, r, true, peer, named);
-            }
-        }
-        let mut passed = self.in_order(s, of(Stage::Before), peer, named);
-        let live = if isolates { std::mem::take(&mut s.live) } else { s.live.clone() };
-        let (mut sure, mut maybe) = (Ports::none(), Ports::none());
-        let policies = || isolating.iter().filter_map(|n| self.policies.standard.get(*n as usize));
-        for p in policies() {
-            let rules = p.rules.get(s.direction as usize).and_then(Option::as_ref);
-            for (n, r) in rules.into_iter().flatten().enumerate() {
-                let hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
-                let ports = r.ports.at(named).and(&live);
-                let at = Some((p.object, Some(Place::new(s.direction, n))));
-                match hit {
-                    Match::Yes => {
-                        s.record(Effect::Allowed, &ports, at, "the rule allows it");
-                        sure = sure.or(&ports);
-                    }
-                    Match::Maybe => {
-                        s.record(Effect::Unknown, &ports, at, "whether the rule means the other end is not known");
-                        maybe = maybe.or(&ports);
-                    }
-                    Match::No => {}
-                }
-            }
-        }
-        for (c, r) in of(Stage::With).flat_map(|c| c.rules.get(d).into_iter().flatten().map(move |r| (c, r))) {
-            let hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
-            let ports = r.ports.at(named).and(&live);
-            let at = Some((c.object, Some(r.place)));
-            match hit.min(if r.sure { Match::Yes } else { Match::Maybe }) {
-                Match::Yes if r.action == Action::Allow => {
-                    s.record(Effect::Allowed, &ports, at, "the rule allows it");
-                    sure = sure.or(&ports);
-                }
-                Match::Maybe if r.action == Action::Allow => {
-                    s.record(Effect::Unknown, &ports, at, "whether the rule means the other end is not known");
-                    maybe = maybe.or(&ports);
-                }
-                _ => {}
-            }
-        }
-        if !isolates {
-            return;
-        }
-        if of(Stage::After).next().is_some() {
-            s.live = live.without(&sure);
-            passed = passed.or(&self.in_order(s, of(Stage::After), peer, named));
-            s.allowed = s.allowed.or(&maybe);
-            maybe = maybe.and(&s.live);
-        }
-        let live = if of(Stage::After).next().is_some() { std::mem::take(&mut s.live).or(&sure) } else { live };
-        // What other nodes send is exempt on some plugins and not on others.
-        if s.direction == Direction::Ingress && peer.host.is_some() && self.settings.remote_nodes == Some(true) {
-            s.record(Effect::Allowed, &live, None, "what nodes send passes");
-            sure = live.clone();
-        }
-        if s.direction == Direction::Ingress && peer.host.is_some() && self.settings.remote_nodes.is_none() {
-            let rest = live.without(&sure);
-            for object in policies().map(|p| p.object).chain(own.iter().map(|c| c.object)) {
-                let at = Some((object, None));
-                s.record(Effect::Unknown, &rest, at, "plugins differ on traffic from another node");
-            }
-            maybe = live.clone();
-        }
-        let maybe = maybe.without(&sure);
-        let rest = live.without(&sure).without(&maybe);
-        let by_own = own.iter().filter(|c| c.isolates.get(d).is_some_and(|i| *i)).map(|c| c.object);
-        for object in policies().map(|p| p.object).chain(by_own) {
-            s.record(Effect::Denied, &rest, Some((object, None)), "it selects the pod, and no rule allows it");
-        }
-        // What a rule of Calico passes on from the last tier is allowed (the profile of every namespace).
-        s.allowed = s.allowed.or(&sure).or(&maybe).or(&passed);
-        s.denied = s.denied.or(&rest).or(&maybe);
-    }
-
-    /// Policies of Calico of one stage: the first rule that matches decides. Returns what is passed on.
-    fn in_order<'p>(
-        &self,
-        s: &mut State<'_>,
-        policies: impl Iterator<Item = &'p Compiled>,
-        peer: &Party<'_>,
-        named: &[(String, super::ports::Protocol, u16)],
-    ) -> Ports {
-        let policies: Vec<&Compiled> = policies.collect();
-        let mut passed = Ports::none();
-        for group in policies.chunk_by(|a, b| a.order == b.order) {
-            let before = s.live.clone();
-            let mut left = before.clone();
-            for c in group {
-                // Of several of one order each is asked.
-                s.live = before.clone();
-                for r in c.rules.get(s.direction as usize).into_iter().flatten() {
-                    passed = passed.or(&self.ordered(s, c.object, r, true, peer, named));
-                }
-                left = left.and(&s.live);
-            }
-            s.live = left;
-        }
-        passed
-    }
-
-    /// Tiers of Calico before that of NetworkPolicies: what no rule of a tier decides is denied at its end, unless the
-    /// tier passes it on.
-    fn tiers_of_plugin(
-        &self,
-        s: &mut State<'_>,
-        own: &[&Compiled],
-        peer: &Party<'_>,
-        named: &[(String, super::ports::Protocol, u16)],
-    ) {
-        for tier in own.chunk_by(|a, b| a.stage == b.stage) {
-            let Some(Stage::Tier(_, goes_on)) = tier.first().map(|c| c.stage) else { continue };
-            let passed = self.in_order(s, tier.iter().copied(), peer, named);
-            if !goes_on {
-                let rest = std::mem::take(&mut s.live).without(&passed);
-                for c in tier {
-                    let at = Some((c.object, None));
-                    s.record(Effect::Denied, &rest, at, "it selects the pod, and no rule of its tier allows it");
-                }
-                s.denied = s.denied.or(&rest);
-            }
-            s.live = s.live.or(&passed);
-        }
-    }
-
-    /// Administrators' policies of one tier: the first rule that matches decides.
-    fn tier(
-        &self,
-        s: &mut State<'_>,
-        policies: &[(&Tiered, bool)],
-        peer: &Party<'_>,
-        named: &[(String, super::ports::Protocol, u16)],
-    ) {
-        let mut passed = Ports::none();
-        for group in policies.chunk_by(|a, b| a.0.priority == b.0.priority) {
-            let before = s.live.clone();
-            let mut left = before.clone();
-            for (t, sure) in group {
-                // Which of several policies of one priority goes first is not defined: each is asked.
-                s.live = before.clone();
-                let rules = t.rules.get(s.direction as usize).map_or(&[][..], Vec::as_slice);
-                for r in rules {
-                    passed = passed.or(&self.ordered(s, t.object, r, *sure, peer, named));
-                }
-                left = left.and(&s.live);
-            }
-            s.live = left;
-        }
-        s.live = s.live.or(&passed);
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one rule, one side")]
-    fn ordered(
-        &self,
-        s: &mut State<'_>,
-        policy: Obj,
-        r: &OrderedRule,
-        sure: bool,
-        peer: &Party<'_>,
-        named: &[(String, super::ports::Protocol, u16)],
-    ) -> Ports {
-        let mut hit = r.peers.iter().map(|n| self.matches(*n, peer, s.direction)).max().unwrap_or(Match::No);
-        if !sure || !r.sure {
-            hit = hit.min(Match::Maybe);
-        }
-        let ports = r.ports.at(named).and(&s.live);
-        if hit == Match::No || ports.is_empty() {
-            return Ports::none();
-        }
-        let (effect, why) = match (hit, r.action) {
-            (Match::Maybe, _) => (Effect::Unknown, "whether the rule means the other end is not known"),
-            (_, Action::Allow) => (Effect::Allowed, "the rule allows it"),
-            (_, Action::Deny) => (Effect::Denied, "the rule denies it"),
-            (_, Action::Pass) => (Effect::Passed, "the rule leaves it to the next tier"),
-        };
-        s.record(effect, &ports, Some((policy, Some(r.place))), why);
-        if hit == Match::Yes {
-            s.live = s.live.without(&ports);
-        }
-        match r.action {
-            Action::Allow => s.allowed = s.allowed.or(&ports),
-            Action::Deny => s.denied = s.denied.or(&ports),
-            Action::Pass => return ports,
-        }
-        Ports::none()
     }
 }
 

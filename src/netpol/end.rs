@@ -39,6 +39,8 @@ pub struct Party<'c> {
     pub addresses: SmallVec<[IpAddr; 1]>,
     /// Some address of the internet.
     pub internet: bool,
+    /// One address in the place of the internet: of somebody unknown, no part of the cluster.
+    pub stranger: bool,
     /// A pod that has ended.
     pub finished: bool,
 }

@@ -11,10 +11,12 @@ mod decide;
 mod end;
 pub mod enforce;
 pub mod exposure;
+mod matching;
 pub mod network;
 pub mod plugin;
 pub mod ports;
 pub mod targets;
+mod tiers;
 
 pub use compile::Place;
 pub use decide::{Effect, Engine, Event, Flow, Limits, Side};

@@ -340,7 +340,7 @@ pub fn missing(id: &str) -> Missing {
         ),
     };
     let settle = if what == "unread" {
-        let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg, |k| k.info().resource);
+        let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg.to_owned(), |k| k.argument());
         format!("add `kubectl get {resource} -A -o json`, or say --complete")
     } else {
         format!("--given '{id}=yes' or --given '{id}=no'")

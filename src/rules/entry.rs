@@ -70,7 +70,11 @@ fn bypass(ctx: &mut Ctx<'_>, all: &[Exposure]) {
 /// Consoles without a login of their own do what they are for, for everyone who connects.
 fn console(ctx: &mut Ctx<'_>, index: u32, p: &Pod, reach: Fact) {
     for c in p.running_containers() {
-        let Some((place, what)) = open_console(&c.container.image, &c.container.args) else { continue };
+        let Some((argument, what)) =
+            open_console(&c.container.image, c.container.args.iter().chain(&c.container.command))
+        else {
+            continue;
+        };
         let fact = match what {
             Console::Code => Fact::Exec(index, c.ordinal),
             Console::Account => ctx.account(&p.metadata.namespace, p.account()),
@@ -79,13 +83,9 @@ fn console(ctx: &mut Ctx<'_>, index: u32, p: &Pod, reach: Fact) {
         let e = Emit::new("entry-exposed-console", fact).from(reach);
         let image = c.container.image.clone();
         let e = e.because(o, format!("{}/image", c.pointer()), image, "the image is that of a console");
-        let argument = place.and_then(|n| Some((n, c.container.args.get(n)?)));
-        ctx.emit(match argument {
-            Some((_, a)) => {
-                e.because(o, format!("{}/args", c.pointer()), a.clone(), "the argument switches the login off")
-            }
-            None => e,
-        });
+        let field = if c.container.args.contains(argument) { "args" } else { "command" };
+        let pointer = format!("{}/{field}", c.pointer());
+        ctx.emit(e.because(o, pointer, argument.clone(), "the argument switches the login off"));
     }
 }
 

@@ -200,7 +200,9 @@ impl<'a> Lateral<'a, '_> {
                 let node = self.nodes.get(pod.spec.node_name.as_str()).filter(|_| !pod.spec.node_name.is_empty());
                 let open = matches!(self.limits(class, Direction::Ingress), Some(Limits::Open));
                 if let Some((n, _)) = node.filter(|_| !open) {
-                    let e = connect(*p).from(Fact::NetNode(*n));
+                    let denies = self.network.engine.may_deny_own_node(*p);
+                    let denies = denies.and_then(|o| ctx.meta(o)).map(|m| format!("netpol-allows:{}", m.path()));
+                    let e = connect(*p).from(Fact::NetNode(*n)).maybe(denies);
                     ctx.emit(e.because(
                         pod_of(*p),
                         "/spec/nodeName",
@@ -508,6 +510,10 @@ impl<'a> Lateral<'a, '_> {
                 });
                 let mut ways = vec![Fact::PoliciesOff(ns), Fact::PoliciesOff(super::fact::EVERYWHERE)];
                 ways.push(Fact::OrderedPoliciesOff);
+                let pointer = match first.kind {
+                    Kind::NetworkPolicy => "/spec/podSelector",
+                    _ => "/metadata/name",
+                };
                 // One policy alone: it is enough to take that one away.
                 let alone = policies.len() == 1 && first.kind == Kind::NetworkPolicy;
                 ways.extend(Some(Fact::PolicyGone(first.index)).filter(|_| alone));
@@ -518,13 +524,13 @@ impl<'a> Lateral<'a, '_> {
                         Direction::Ingress => {
                             for p in self.pods(class) {
                                 let e = connect(*p).from(way).from(Fact::NetOpen).maybe(unknown.clone());
-                                ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
+                                ctx.emit(e.because(first, pointer, name.clone(), why));
                             }
                         }
                         Direction::Egress => {
                             let e = Emit::scope(Fact::NetOpen).from(way).from(Fact::NetClass(class));
                             let e = e.maybe(unknown.clone());
-                            ctx.emit(e.because(first, "/spec/podSelector", name.clone(), why));
+                            ctx.emit(e.because(first, pointer, name.clone(), why));
                         }
                     }
                 }
@@ -544,9 +550,14 @@ impl<'a> Lateral<'a, '_> {
             }
             for g in self.groups.get(&class).into_iter().flatten() {
                 let Some(first) = g.pods.first() else { continue };
-                let judged = self.network.judge(End::Internet, End::Pod(*first), &g.serves);
+                let mut judged = self.network.judge(End::Internet, End::Pod(*first), &g.serves);
                 if judged.allowed == Allowed::No {
-                    continue;
+                    // What comes through a controller or a node has another source: its policies may let that in.
+                    let policy = self.network.engine.policies_of(class, Direction::Ingress).into_iter().next();
+                    let Some(path) = policy.and_then(|o| ctx.meta(o)).map(crate::model::meta::Meta::path) else {
+                        continue;
+                    };
+                    judged.unknowns = vec![format!("netpol-allows:{path}")];
                 }
                 for (p, way) in g.pods.iter().flat_map(|p| ways.iter().map(move |w| (*p, *w))) {
                     let e = judged.unknowns.iter().fold(connect(p).from(way), |e, id| e.unless_known(id.clone()));

@@ -54,6 +54,41 @@ fn can_says_yes_no_and_unknown() {
     }
 }
 
+/// A login may be switched off by one argument or by two, in the command too.
+#[test]
+fn consoles_without_a_login() {
+    let ask = |container: &str| {
+        let text = format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: a}}}}\n---\n{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: s, namespace: a}}}}\n---\n{{apiVersion: v1, kind: Pod, metadata: {{name: w, namespace: a, labels: {{app: w}}}}, spec: {{serviceAccountName: s, nodeName: n1, containers: [{{name: c, ports: [{{containerPort: 80}}], {container}}}]}}, status: {{phase: Running, podIP: 10.0.0.1, conditions: [{{type: Ready, status: 'True'}}]}}}}\n---\n{{apiVersion: v1, kind: Service, metadata: {{name: w, namespace: a}}, spec: {{type: LoadBalancer, selector: {{app: w}}, ports: [{{port: 80}}]}}, status: {{loadBalancer: {{ingress: [{{ip: 34.1.1.1}}]}}}}}}\n"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let args = [
+            "can",
+            "internet",
+            "reach",
+            "sa/a/s",
+            "--complete",
+            "-f",
+            file,
+            "--no-assume",
+            "exposed-workloads-exploitable",
+        ];
+        json(&args)["answer"].clone()
+    };
+    for (container, wanted) in [
+        ("image: 'quay.io/argoproj/argocli:v3.6.0', args: [server, '--auth-mode=server']", "yes"),
+        ("image: 'quay.io/argoproj/argocli:v3.6.0', args: [server, '--auth-mode', server]", "yes"),
+        ("image: 'quay.io/argoproj/argocli:v3.6.0', command: [argo, server, '--auth-mode', server]", "yes"),
+        ("image: 'quay.io/argoproj/argocli:v3.6.0', args: [server, '--auth-mode', client]", "no"),
+        ("image: 'docker.io/weaveworks/scope:1.13.2', args: ['--mode=probe']", "no"),
+    ] {
+        assert_eq!(ask(container), wanted, "{container}");
+    }
+}
+
 /// What every cluster has is named by a word, with its ports; a policy stands between it and a pod like any other.
 #[test]
 fn targets_have_words() {

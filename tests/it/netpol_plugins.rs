@@ -152,6 +152,43 @@ fn rules_of_cilium() {
             "a>b:80=U a>b:81=A",
         ),
         ("not isolating", about_b(&format!("enableDefaultDeny: {{ingress: false}}, {from_a}")), "c>b:80=A"),
+        (
+            "a deny of some of the internet",
+            about_b("ingress: [{fromEntities: [world]}], ingressDeny: [{fromCIDR: [198.51.100.0/24]}]"),
+            "internet>b:80=A 198.51.100.7>b:80=D 8.8.8.8>b:80=A a>b:80=D",
+        ),
+        (
+            "no port is every port",
+            about_b("ingress: [{fromEndpoints: [{}], toPorts: []}]"),
+            "a>b:80=A a>b:UDP/9=A c>b:80=D",
+        ),
+        (
+            "a deny of no port is one of every port",
+            about_b("ingress: [{fromEntities: [all]}], ingressDeny: [{fromEndpoints: [{}], toPorts: []}]"),
+            "a>b:80=D c>b:80=A",
+        ),
+        (
+            "no address",
+            about_b("egress: [{toCIDR: [], toPorts: [{ports: [{port: '80'}]}]}]"),
+            "b>8.8.8.8:80=U b>a:80=U",
+        ),
+        (
+            "a label of the world",
+            about_b("egress: [{toEndpoints: [{matchLabels: {'reserved:world': ''}}]}]"),
+            "b>internet:80=U b>h2:80=U",
+        ),
+        (
+            "a deny by a label of the world",
+            about_b(
+                "egress: [{toEntities: [all]}], egressDeny: [{toEndpoints: [{matchLabels: {'reserved:world': ''}}]}]",
+            ),
+            "b>internet:80=U",
+        ),
+        (
+            "a deny of the own node",
+            about_b("ingress: [{fromEntities: [all]}], ingressDeny: [{fromEntities: [host]}]"),
+            "h1>b:80=U a>b:80=A",
+        ),
         ("ICMP", about_b("ingress: [{icmps: [{fields: [{type: 8, family: IPv4}]}]}]"), "a>b:80=D"),
         (
             "labels that are required",
@@ -201,6 +238,11 @@ fn the_api_server_of_cilium() {
     };
     let policy = about_b("egress: [{toEntities: [kube-apiserver]}]");
     all(&[
+        (
+            "of the cluster",
+            about_b("egress: [{toEntities: [cluster]}]") + &slice("34.1.1.1"),
+            "b>34.1.1.1:6443=A b>34.1.1.2:6443=D b>a:80=A",
+        ),
         (
             "outside",
             policy.clone() + &slice("34.1.1.1"),
@@ -312,6 +354,34 @@ fn rules_of_calico() {
             "a>b:80=D c>b:80=D",
         ),
         ("passed on to nothing", tier("{order: 100, defaultAction: Pass}") + &of_tier(deny_a), "a>b:80=D c>b:80=A"),
+        (
+            "perhaps passed on",
+            tier("{order: 100}") + &of_tier("{action: Pass, source: {selector: \"pod == 'q' || pod == 'r'\"}}"),
+            "a>b:80=U",
+        ),
+        (
+            "perhaps passed on, then denied",
+            tier("{order: 100, defaultAction: Pass}")
+                + &of_tier("{action: Pass, source: {selector: \"pod == 'q' || pod == 'r'\"}}, {action: Deny}"),
+            "a>b:80=U",
+        ),
+        (
+            "a deny of some of the internet",
+            in_b("ingress: [{action: Deny, source: {nets: [198.51.100.0/24]}}, {action: Allow}]"),
+            "internet>b:80=A 198.51.100.7>b:80=D",
+        ),
+        (
+            "a set that was not understood",
+            out_b("{action: Allow, destination: {selector: \"set == 'x'\", namespaceSelector: \"global() || has(y)\"}}")
+                + "---\n{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: {name: x, labels: {set: x}}, spec: {nets: [8.8.8.8]}}\n",
+            "b>8.8.8.8:53=U",
+        ),
+        ("a protocol by number in quotes", in_b("ingress: [{action: Allow, protocol: '17'}]"), "a>b:UDP/80=A a>b:80=D"),
+        (
+            "host endpoints",
+            "---\n{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {name: h, labels: {host: h}}, spec: {node: n1}}\n".to_owned(),
+            "a>h1:80=U a>b:80=A",
+        ),
         ("a tier that was not read", of_tier(deny_a), "a>b:80=U c>b:80=U b>c:80=A"),
         ("a late tier", tier("{order: 2000000}") + &of_tier(deny_a), "a>b:80=U"),
         (
@@ -365,6 +435,23 @@ fn rules_of_calico() {
     ]);
 }
 
+/// Sets of addresses that were not read, or not understood, may have any.
+#[test]
+fn sets_that_were_not_read() {
+    let policy = global(
+        "g",
+        "{selector: \"pod == 'b'\", types: [Egress], egress: [{action: Allow, destination: {selector: \"set == 'x'\"}}]}",
+    );
+    let mut cluster = cluster_from(&format!("{PODS}{policy}"));
+    check("read and empty", &cluster, "b>8.8.8.8:53=D");
+    cluster.complete = false;
+    check("not read", &cluster, "b>8.8.8.8:53=U b>a:53=D");
+    let broken = "---\n{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: {name: x, labels: {set: x}}, spec: {nets: 8.8.8.8}}\n";
+    let cluster = cluster_from(&format!("{PODS}{policy}{broken}"));
+    assert_eq!(cluster.gaps.len(), 1);
+    check("not understood", &cluster, "b>8.8.8.8:53=U b>a:53=D");
+}
+
 /// Policies of a plugin that does not run have no effect that is known.
 #[test]
 fn policies_of_another_plugin() {
@@ -380,6 +467,19 @@ fn policies_of_another_plugin() {
         let cluster = cluster_from(&format!("{PODS}{own}{}", runs(image)));
         let network = Network::new(&cluster);
         assert_eq!((verdict(&network, "a>b:80"), verdict(&network, "c>b:80")), (allowed, denied), "{image}");
+    }
+    // A label whose key begins like a mark of its source; a node by its address.
+    let labelled = PODS.replace("labels: {pod: a}", "labels: {k8s.io/app: w}");
+    let policy = about_b("ingress: [{fromEndpoints: [{matchLabels: {k8s.io/app: w}}]}]");
+    let cluster = cluster_from(&format!("{labelled}{policy}{}", runs("quay.io/cilium/cilium:v1.18.0")));
+    assert_eq!(verdict(&Network::new(&cluster), "a>b:80"), 'A');
+    let block = standard(
+        "s",
+        "{podSelector: {matchLabels: {pod: b}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 192.168.0.0/16}}]}]}",
+    );
+    for (image, wanted) in [("quay.io/cilium/cilium:v1.18.0", 'U'), ("quay.io/calico/node:v3.30.0", 'A')] {
+        let cluster = cluster_from(&format!("{PODS}{block}{}", runs(image)));
+        assert_eq!(verdict(&Network::new(&cluster), "b>h2:80"), wanted, "{image}");
     }
     // Under Cilium an ipBlock is never about pods.
     let block =

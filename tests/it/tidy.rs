@@ -16,8 +16,9 @@ fn files(dir: &Path, out: &mut Vec<PathBuf>) {
 }
 
 /// What each folder may use besides itself.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("model", &[]),
+    ("iam", &["model"]),
     ("admission", &["model"]),
     ("netpol", &["model"]),
     // The escalation check reads bodies with the import's decoder; the Node authorizer shares the list of references.
@@ -25,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("snapshot", &["model", "admission"]),
     ("collect", &["model", "snapshot"]),
     ("graph", &[]),
-    ("rules", &["model", "authz", "netpol", "admission", "graph"]),
+    ("rules", &["model", "authz", "netpol", "admission", "iam", "graph"]),
     ("search", &["graph"]),
     ("query", &["model", "graph", "rules", "snapshot"]),
     ("report", &["model", "authz", "netpol", "graph", "rules", "search", "query", "verify"]),
@@ -37,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "authz",
             "netpol",
             "admission",
+            "iam",
             "snapshot",
             "collect",
             "graph",

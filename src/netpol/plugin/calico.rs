@@ -1,8 +1,8 @@
 //! Calico's NetworkPolicy and GlobalNetworkPolicy.
 
-use super::{Compiled, FIELD, ORDER, Stage, Subject};
+use super::{Compiled, FIELD, ORDER, Stage, Subject, with_prefix};
 use crate::model::Cluster;
-use crate::model::kind::Obj;
+use crate::model::kind::{Kind, Obj};
 use crate::model::network::IntOrString;
 use crate::model::plugin_policy::{EntityRule, NetworkSet, PluginPolicySpec, PluginRule};
 use crate::model::policy::IpBlock;
@@ -24,6 +24,7 @@ pub fn compile(
     namespace: &str,
     spec: &PluginPolicySpec,
     cluster: &Cluster,
+    orders: &[f64],
     all: &mut Policies,
 ) -> Option<Compiled> {
     let (selector, exact) = expression(&spec.selector, false);
@@ -63,7 +64,7 @@ pub fn compile(
     Some(Compiled {
         object,
         stage: stage.unwrap_or(Stage::After),
-        order: rank(cluster, order),
+        order: orders.partition_point(|x| *x < order) as u32,
         subject,
         directions,
         isolates: directions,
@@ -77,14 +78,14 @@ fn order(spec: &PluginPolicySpec) -> f64 {
     spec.order.as_ref().and_then(serde_json::Number::as_f64).unwrap_or(f64::INFINITY)
 }
 
-/// The place of an order among those of all policies.
-fn rank(cluster: &Cluster, order: f64) -> u32 {
+/// Orders of all policies, sorted and each once.
+pub fn orders(cluster: &Cluster) -> Vec<f64> {
     let o = &cluster.objects;
-    let all = o.calico_network_policies.iter().chain(&o.global_network_policies).map(|p| self::order(&p.spec));
-    let mut before: Vec<f64> = all.filter(|x| *x < order).collect();
-    before.sort_unstable_by(f64::total_cmp);
-    before.dedup();
-    before.len() as u32
+    let all = o.calico_network_policies.iter().chain(&o.global_network_policies);
+    let mut all: Vec<f64> = all.map(|p| order(&p.spec)).collect();
+    all.sort_unstable_by(f64::total_cmp);
+    all.dedup();
+    all
 }
 
 /// When a policy is asked; `None` where its tier is not known.
@@ -147,12 +148,14 @@ fn peers(e: &EntityRule, namespace: &str, cluster: &Cluster, all: &mut Policies)
         sure &= !selects;
         let everything = ["0.0.0.0/0".to_owned(), "::/0".to_owned()];
         let nets = if e.nets.is_empty() { &everything[..] } else { &e.nets };
+        let mut blocks = Vec::new();
         for cidr in nets {
             let block =
                 IpBlock { cidr: with_prefix(cidr), except: e.not_nets.iter().map(|n| with_prefix(n)).collect() };
-            if let Some(b) = Block::new(&block) {
-                out.push(all.peer(Peer::Networks(b)));
-            }
+            blocks.extend(Block::new(&block));
+        }
+        if !blocks.is_empty() {
+            out.push(all.peer(Peer::Networks(Block::union(blocks))));
         }
     } else if selects {
         let (selector, exact) = expression(&e.selector, false);
@@ -161,16 +164,34 @@ fn peers(e: &EntityRule, namespace: &str, cluster: &Cluster, all: &mut Policies)
         let o = &cluster.objects;
         // Sets without a namespace: those of a word of their own, and of a policy without a namespace.
         let only_global = e.namespace_selector.trim() == "global()";
-        let global = only_global || namespace.is_empty() && e.namespace_selector.is_empty();
+        let global = only_global
+            || namespace.is_empty() && e.namespace_selector.is_empty()
+            || !in_namespaces && e.namespace_selector.contains("global()");
         let sets = o.network_sets.iter().filter(|_| !only_global);
         let sets = sets.chain(o.global_network_sets.iter().filter(|_| global));
+        let mut blocks = Vec::new();
         for set in sets.filter(|s| selector.matches(&s.metadata.labels) && may_be_in(s, &namespaces)) {
             sure &= set.spec.other.is_empty() && (global || matches!(&namespaces, Namespaces::One(_)));
-            for cidr in &set.spec.nets {
-                if let Some(b) = Block::new(&IpBlock { cidr: with_prefix(cidr), except: Vec::new() }) {
-                    out.push(all.peer(Peer::Networks(b)));
-                }
-            }
+            blocks.extend(
+                set.spec
+                    .nets
+                    .iter()
+                    .filter_map(|cidr| Block::new(&IpBlock { cidr: with_prefix(cidr), except: Vec::new() })),
+            );
+        }
+        if !blocks.is_empty() {
+            out.push(all.peer(Peer::Networks(Block::union(blocks))));
+        }
+        // Sets that were not read, or not all, may have any address of the outside.
+        if unread(cluster, if only_global { Kind::GlobalNetworkSet } else { Kind::NetworkSet })
+            || global && unread(cluster, Kind::GlobalNetworkSet)
+        {
+            sure = false;
+            out.push(all.peer(Peer::World));
+        }
+        // Without namespaces it may mean host endpoints too.
+        if global && !o.host_endpoints.is_empty() {
+            out.push(all.peer(Peer::SomeNodes));
         }
         if only_global {
             // No pods; a host endpoint with these labels is a node.
@@ -196,13 +217,10 @@ fn may_be_in(set: &NetworkSet, namespaces: &Namespaces) -> bool {
     }
 }
 
-/// An address without a prefix is a single one.
-fn with_prefix(cidr: &str) -> String {
-    match (cidr.contains('/'), cidr.contains(':')) {
-        (true, _) => cidr.to_owned(),
-        (false, true) => format!("{cidr}/128"),
-        (false, false) => format!("{cidr}/32"),
-    }
+/// Whether objects of a kind may be there that were not read.
+fn unread(cluster: &Cluster, kind: Kind) -> bool {
+    let id = format!("skipped:{}", kind.info().kind);
+    !cluster.was_read(kind) || cluster.gaps.iter().any(|g| g.id == id)
 }
 
 /// Ports at the destination, and whether that is all that is said; none for another protocol.
@@ -217,7 +235,10 @@ fn ports(protocol: Option<&IntOrString>, list: &[IntOrString]) -> (Option<PortSp
         },
         Some(IntOrString::Str(s)) => match Protocol::parse(&s.to_ascii_uppercase()) {
             Some(p) => vec![p],
-            None => return (None, true),
+            None => match s.parse() {
+                Ok(n) => return ports(Some(&IntOrString::Int(n)), list),
+                Err(_) => return (None, true),
+            },
         },
     };
     let mut spec = PortSpec::default();

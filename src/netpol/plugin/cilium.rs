@@ -1,6 +1,6 @@
 //! CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
 
-use super::{Compiled, FIELD, Stage, Subject};
+use super::{Compiled, FIELD, Stage, Subject, with_prefix};
 use crate::model::kind::Obj;
 use crate::model::plugin_policy::{PluginPolicySpec, PluginRule, PortRule};
 use crate::model::policy::IpBlock;
@@ -62,7 +62,7 @@ fn rule(
     let (peers, mut sure) = peers(r, egress, namespace, all);
     // Rules for other ends than those of the direction, or of a kind that is not modelled.
     sure &= r.other.is_empty();
-    let Some(ports) = &r.to_ports else {
+    let Some(ports) = r.to_ports.as_ref().filter(|l| !l.is_empty()) else {
         // A rule that names neither an end nor a port allows nothing: it isolates. One for ICMP is about no port.
         if peers.is_empty() || r.icmps.is_some() {
             return Vec::new();
@@ -112,6 +112,10 @@ fn peers(r: &PluginRule, egress: bool, namespace: &str, all: &mut Policies) -> (
         let (namespaces, selector, exact) = endpoints(s, namespace);
         sure &= exact;
         out.push(all.peer(Peer::Pods(namespaces, selector)));
+        // Labels of another source may stand for anything: nodes, the outside.
+        if foreign(s) {
+            out.push(all.peer(Peer::Everyone));
+        }
     }
     for w in words.iter().flatten() {
         match entity(w) {
@@ -123,23 +127,20 @@ fn peers(r: &PluginRule, egress: bool, namespace: &str, all: &mut Policies) -> (
         }
     }
     let plain = cidrs.iter().flatten().map(|c| (c, &[][..], true));
-    let sets = sets.iter().flatten().map(|c| (&c.cidr, c.except.as_slice(), c.other.is_empty() && !c.cidr.is_empty()));
-    for (cidr, except, exact) in plain.chain(sets) {
+    let sets_of =
+        sets.iter().flatten().map(|c| (&c.cidr, c.except.as_slice(), c.other.is_empty() && !c.cidr.is_empty()));
+    let mut blocks = Vec::new();
+    for (cidr, except, exact) in plain.chain(sets_of) {
         sure &= exact;
         // Addresses of a group that is not modelled may be any.
         if !exact {
             out.push(all.peer(Peer::World));
             continue;
         }
-        // Addresses without a prefix are single ones.
-        let cidr = match (cidr.contains('/'), cidr.contains(':')) {
-            (true, _) => cidr.clone(),
-            (false, true) => format!("{cidr}/128"),
-            (false, false) => format!("{cidr}/32"),
-        };
-        if let Some(b) = Block::new(&IpBlock { cidr, except: except.to_vec() }) {
-            out.push(all.peer(Peer::Outside(b)));
-        }
+        blocks.extend(Block::new(&IpBlock { cidr: with_prefix(cidr), except: except.to_vec() }));
+    }
+    if !blocks.is_empty() {
+        out.push(all.peer(Peer::Outside(Block::union(blocks))));
     }
     if egress && r.to_fqdns.is_some() {
         out.push(all.peer(Peer::DomainNames));
@@ -152,9 +153,14 @@ fn peers(r: &PluginRule, egress: bool, namespace: &str, all: &mut Policies) -> (
         [by_label.is_some(), words.is_some(), cidrs.is_some() || r.from_cidr_set.is_some() || r.to_cidr_set.is_some()];
     sure &= ways.iter().filter(|w| **w).count() <= 1;
     // Lists that are there and empty: what they mean differs between versions.
-    let empty = |n: Option<usize>| n == Some(0);
-    sure &= !(empty(by_label.as_ref().map(Vec::len)) || empty(words.as_ref().map(Vec::len)));
-    if empty(by_label.as_ref().map(Vec::len)) || empty(words.as_ref().map(Vec::len)) {
+    let lengths = [
+        by_label.as_ref().map(Vec::len),
+        words.as_ref().map(Vec::len),
+        cidrs.as_ref().map(Vec::len),
+        sets.as_ref().map(Vec::len),
+    ];
+    if lengths.contains(&Some(0)) {
+        sure = false;
         out.push(all.peer(Peer::Everyone));
     }
     (out, sure)
@@ -169,7 +175,7 @@ fn entity(word: &str) -> Option<Vec<Peer>> {
         "world" => Some(vec![Peer::World]),
         "world-ipv4" => block("0.0.0.0/0"),
         "world-ipv6" => block("::/0"),
-        "cluster" => Some(vec![Peer::Cluster]),
+        "cluster" => Some(vec![Peer::Cluster, Peer::ApiServer]),
         "host" | "remote-node" => Some(vec![Peer::SomeNodes]),
         "kube-apiserver" => Some(vec![Peer::ApiServer]),
         // Endpoints of Cilium itself and of pods that start: none of those that are asked about.
@@ -256,6 +262,12 @@ fn endpoints(s: &LabelSelector, own: &str) -> (Namespaces, LabelSelector, bool) 
     (namespaces, pods, sure)
 }
 
+/// Whether a selector asks for labels that are none of pods and namespaces.
+fn foreign(s: &LabelSelector) -> bool {
+    let mut keys = s.match_labels.keys().chain(s.match_expressions.iter().map(|r| &r.key));
+    keys.any(|k| matches!(label(k), Label::Other))
+}
+
 /// What a label of Cilium is one of.
 enum Label<'a> {
     Pod(&'a str),
@@ -264,9 +276,9 @@ enum Label<'a> {
     Other,
 }
 
-/// Labels are marked by where they come from: `k8s:`, `any:`; or, in an older form, `k8s.`.
+/// Labels are marked by where they come from: `k8s:`, `any:`.
 fn label(key: &str) -> Label<'_> {
-    let own = key.strip_prefix("k8s:").or(key.strip_prefix("any:")).or(key.strip_prefix("k8s.")).unwrap_or(key);
+    let own = key.strip_prefix("k8s:").or(key.strip_prefix("any:")).unwrap_or(key);
     if let Some(k) = own.strip_prefix("io.cilium.k8s.namespace.labels.") {
         return Label::Namespace(k);
     }

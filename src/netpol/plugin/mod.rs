@@ -106,6 +106,7 @@ pub fn compile(cluster: &Cluster, plugin: Plugin, all: &mut Policies) -> Vec<Com
         Plugin::Calico => !cilium,
         Plugin::Other => false,
     };
+    let orders = calico::orders(cluster);
     let mut out = Vec::new();
     for (kind, list) in kinds(&cluster.objects) {
         for (p, index) in list.iter().zip(0u32..) {
@@ -113,7 +114,7 @@ pub fn compile(cluster: &Cluster, plugin: Plugin, all: &mut Policies) -> Vec<Com
                 let object = Obj { kind, index };
                 let compiled = match of_cilium(kind) {
                     true => cilium::compile(object, n, &p.metadata.namespace, spec, all),
-                    false => calico::compile(object, &p.metadata.namespace, spec, cluster, all),
+                    false => calico::compile(object, &p.metadata.namespace, spec, cluster, &orders, all),
                 };
                 let Some(mut c) = compiled else { continue };
                 if !effective(of_cilium(kind)) {
@@ -129,9 +130,22 @@ pub fn compile(cluster: &Cluster, plugin: Plugin, all: &mut Policies) -> Vec<Com
     out
 }
 
-/// Policies for nodes, by direction: Cilium's with a node selector. What they do is not known.
+/// An address without a prefix is a single one.
+fn with_prefix(cidr: &str) -> String {
+    match (cidr.contains('/'), cidr.contains(':')) {
+        (true, _) => cidr.to_owned(),
+        (false, true) => format!("{cidr}/128"),
+        (false, false) => format!("{cidr}/32"),
+    }
+}
+
+/// What limits nodes, by direction: Cilium's policies with a node selector, and Calico's host endpoints, which deny what no
+/// policy allows. What they do is not known.
 pub fn for_nodes(cluster: &Cluster) -> [Vec<Obj>; 2] {
     let mut out = [Vec::new(), Vec::new()];
+    for index in 0..cluster.objects.host_endpoints.len() as u32 {
+        out.iter_mut().for_each(|list| list.push(Obj { kind: Kind::HostEndpoint, index }));
+    }
     for (p, index) in cluster.objects.cilium_clusterwide_network_policies.iter().zip(0u32..) {
         for spec in std::iter::once(&p.spec).chain(&p.specs).filter(|s| s.node_selector.is_some()) {
             let sides = [
