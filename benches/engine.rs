@@ -68,6 +68,22 @@ fn network<const ADVERSARIAL: bool>(bencher: Bencher<'_, '_>, pods: usize) {
     });
 }
 
+/// The same with one policy for every fifth pod: 5,000 for 25,000 pods, 20,000 for 100,000.
+#[divan::bench(args = [25_000, 100_000], sample_count = 5)]
+fn network_of_a_large_cluster(bencher: Bencher<'_, '_>, pods: usize) {
+    let mut snapshot = synth::snapshot(pods, 1, true).unwrap_or_default();
+    let mut n = 0usize;
+    snapshot.objects.network_policies.retain(|_| {
+        n += 1;
+        n % 5 == 1
+    });
+    let cluster = snapshot.into_cluster(&ClusterOptions::default());
+    bencher.counter(ItemsCount::new(cluster.objects.network_policies.len())).bench(|| {
+        let network = Network::new(black_box(&cluster));
+        exposures(&cluster, &network).len()
+    });
+}
+
 /// The graph with connections between pods.
 #[divan::bench(args = SIZES, consts = [false, true])]
 fn lateral<const ADVERSARIAL: bool>(bencher: Bencher<'_, '_>, pods: usize) {

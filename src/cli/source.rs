@@ -18,6 +18,9 @@ pub struct Source {
     /// A snapshot written by `kpath snapshot`
     #[arg(long, value_name = "FILE", help_heading = "Source", conflicts_with = "demo")]
     pub snapshot: Option<PathBuf>,
+    /// Saved answers of the AWS CLI about the account of the cluster, one file a call; a folder aws beside -f is read too
+    #[arg(long, value_name = "DIR", help_heading = "Source")]
+    pub aws_data: Option<PathBuf>,
     /// A small embedded cluster
     #[arg(long, help_heading = "Source")]
     pub demo: bool,
@@ -69,11 +72,19 @@ impl Source {
         self.filename.is_none() && self.snapshot.is_none() && !self.demo
     }
 
-    /// Reads the snapshot.
+    /// Reads the snapshot, and what there is about the account of the cluster.
     ///
     /// # Errors
     /// A message for the user.
     pub fn read(&self) -> Result<Snapshot, Failure> {
+        let mut snapshot = self.objects()?;
+        if let Some(dir) = &self.aws_data {
+            reader::read_aws(&mut snapshot, dir).map_err(|e| Failure::error(e.to_string()))?;
+        }
+        Ok(snapshot)
+    }
+
+    fn objects(&self) -> Result<Snapshot, Failure> {
         if let Some(path) = &self.filename {
             return reader::read(path).map_err(|e| Failure::error(e.to_string()));
         }

@@ -145,7 +145,10 @@ fn find(attack: &Attack, cluster: &Cluster, step: &file::Step, numbers: &BTreeMa
 fn borne_out(cluster: &Cluster, e: &file::Evidence) -> Result<(), Fault> {
     let label = format!("{} {}/{}", e.kind, e.namespace, e.name);
     let kind = Kind::ALL.iter().copied().find(|k| k.info().kind == e.kind && k.info().group == e.group);
+    // Objects of a cloud account say their own kind.
+    let cloud = || cluster.find(Kind::CloudObject, &e.kind, &e.name).map(|i| (Kind::CloudObject, i as usize));
     let found = kind.and_then(|k| Some((k, cluster.find(k, &e.namespace, &e.name)? as usize)));
+    let found = if e.group == crate::model::cloud::AWS { cloud() } else { found };
     let object = found.and_then(|(k, i)| cluster.objects.json(k, i));
     let Some(object) = object else { return Err(Fault::Evidence(format!("{label} does not exist"))) };
     // The subject that matches the identity is found by the report; the binding itself was found.

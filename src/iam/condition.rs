@@ -126,6 +126,11 @@ fn operator(name: &str) -> (Operator, Set, bool) {
 }
 
 impl Condition {
+    /// Whether it asks for one of its values, by an operator that an absent key fails.
+    pub fn is_positive(&self) -> bool {
+        matches!(self.operator, Operator::Compare(_, false)) && !self.if_exists && self.set != Set::All
+    }
+
     /// Whether the condition holds for a request. Keys that leave it open are added to `open`.
     pub fn holds(&self, context: &Context, variables: bool, open: &mut Vec<String>) -> Truth {
         let key = context.get(&self.key);

@@ -19,6 +19,7 @@ pub enum Value<'c> {
 pub struct Context {
     known: BTreeMap<String, Vec<String>>,
     unknown: Vec<String>,
+    absent: Vec<String>,
 }
 
 impl Context {
@@ -50,6 +51,11 @@ impl Context {
         self.unknown.push(key.to_lowercase());
     }
 
+    /// Says that the request does not have a key, whatever is said of others like it.
+    pub fn set_absent(&mut self, key: &str) {
+        self.absent.push(key.to_lowercase());
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Value<'_> {
         let key = key.to_lowercase();
@@ -60,6 +66,9 @@ impl Context {
             Some(start) => key.starts_with(start),
             None => *u == key,
         };
+        if self.absent.contains(&key) {
+            return Value::Absent;
+        }
         if self.unknown.iter().any(hit) { Value::Unknown } else { Value::Absent }
     }
 }

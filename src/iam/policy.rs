@@ -74,7 +74,8 @@ impl Document {
             let value: Value = serde_json::from_str(text).map_err(|e| crate::model::decode::redact(&e.to_string()))?;
             return Self::new(&value);
         }
-        let decoded = decode_percent(text).ok_or("the policy is neither JSON nor percent-encoded JSON")?;
+        let decoded =
+            crate::model::decode::percent_decoded(text).ok_or("the policy is neither JSON nor percent-encoded JSON")?;
         if !decoded.trim_start().starts_with('{') {
             return Err("the policy is no JSON object".into());
         }
@@ -180,23 +181,6 @@ fn principals(map: &Map<String, Value>) -> Result<Option<Listed<Named>>, String>
         _ => return Err("Principal is neither \"*\" nor an object".into()),
     };
     Ok(Some(Listed { not, list }))
-}
-
-/// Decodes `%XX`; `None` where that is not what it is, or not text.
-fn decode_percent(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        if *first == b'%' {
-            let hex = std::str::from_utf8(more.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = more.get(2..)?;
-        } else {
-            bytes.push(*first);
-            rest = more;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::admission::{AdmissionPolicy, AdmissionPolicyBinding, WebhookConfiguration};
+use super::cloud::CloudObject;
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant, Route};
 use super::meta::Meta;
 use super::network::*;
@@ -54,8 +55,14 @@ macro_rules! kinds {
         pub enum Kind { $($kind),* }
 
         impl Kind {
-            /// Every kind in table order.
-            pub const ALL: &'static [Kind] = &[$(Kind::$kind),*];
+            /// Every kind in table order, the one for objects of a cloud account last.
+            pub const TABLE: &'static [Kind] = &[$(Kind::$kind),*];
+
+            /// Every kind of Kubernetes objects, in table order.
+            pub const ALL: &'static [Kind] = match Self::TABLE.split_last() {
+                Some((_, rest)) => rest,
+                None => &[],
+            };
 
             /// Static facts about the kind.
             pub fn info(self) -> KindInfo {
@@ -201,6 +208,7 @@ kinds! {
     VolumeAttachment "storage.k8s.io" "v1" "volumeattachments" false Refines false volume_attachments VolumeAttachment;
     ResourceSlice "resource.k8s.io" "v1" "resourceslices" false Refines true resource_slices ResourceSlice;
     ResourceClaim "resource.k8s.io" "v1" "resourceclaims" true Refines true resource_claims MetaOnly;
+    CloudObject "aws" "" "aws" true Adds true cloud CloudObject;
 }
 
 impl Objects {
@@ -327,7 +335,8 @@ stored!(
     RuntimeClass,
     CsiDriver,
     VolumeAttachment,
-    ResourceSlice
+    ResourceSlice,
+    CloudObject
 );
 
 impl Stored for Workload {

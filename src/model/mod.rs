@@ -1,6 +1,7 @@
 //! Typed facts about the cluster. API types stop before this module; nothing here knows graphs or output.
 
 pub mod admission;
+pub mod cloud;
 pub mod cluster;
 pub mod decode;
 pub mod facts;

@@ -42,7 +42,7 @@ pub struct Selection {
 }
 
 /// Kind words that selectors start with.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 21] = [
     "internet",
     "cluster-admin",
     "every-secret",
@@ -61,6 +61,9 @@ const WORDS: [&str; 18] = [
     "image",
     "role",
     "kms",
+    "bucket",
+    "cloud-secret",
+    "account-admin",
 ];
 
 /// Resolves a selector. `allow_empty`: a pattern that matches nothing is no error.
@@ -171,6 +174,13 @@ fn term_selection(
             s.facts.extend(attack.id(Fact::AllSecrets));
             return Ok(s);
         }
+        "account-admin" => {
+            s.facts.extend(attack.id(Fact::AccountAdmin));
+            if !cluster.read.contains(&Kind::CloudObject) {
+                s.unread.insert(Kind::CloudObject);
+            }
+            return Ok(s);
+        }
         _ => {}
     }
     let word_end = term.find(['/', '(', ':']).unwrap_or(term.len());
@@ -185,8 +195,8 @@ fn term_selection(
             .or_else(|| Some(format!("selectors start with one of: {}", WORDS.join(" "))));
         return Err(error(whole, at, word.chars().count(), format!("unknown selector {word:?}"), hint));
     }
-    if word == "role" || word == "kms" {
-        return Err(error(whole, at, term.chars().count(), "cloud data is not collected by this version", None));
+    if matches!(word, "role" | "kms" | "bucket" | "cloud-secret") {
+        return cloud(attack, cluster, whole, at, term, allow_empty);
     }
     if let Some(args) = rest.strip_prefix('(') {
         let args = args
@@ -303,6 +313,45 @@ fn term_selection(
                 }
             }
         }
+    }
+    Ok(s)
+}
+
+/// Objects of a cloud account: `role:ARN` or `role:NAME`, `kms/ID`, `bucket/NAME`, `cloud-secret/NAME`.
+fn cloud(
+    attack: &Attack,
+    cluster: &Cluster,
+    whole: &str,
+    at: usize,
+    term: &str,
+    allow_empty: bool,
+) -> Result<Selection, SelectorError> {
+    let mut s = Selection::default();
+    let (word, name) = term.split_once([':', '/']).unwrap_or((term, ""));
+    // Without data of an account nothing of it is known.
+    if !cluster.read.contains(&Kind::CloudObject) {
+        s.unread.insert(Kind::CloudObject);
+        return Ok(s);
+    }
+    let kinds: &[&str] = match word {
+        "role" => &["IamRole", "IamUser"],
+        "kms" => &["KmsKey"],
+        "bucket" => &["S3Bucket"],
+        _ => &["SecretsManagerSecret"],
+    };
+    s.credential = word == "role";
+    let all = cluster.objects.cloud.iter().zip(0u32..).filter(|(o, _)| kinds.contains(&o.kind()));
+    let mut names = Vec::new();
+    for (o, i) in all {
+        if glob(name, &o.metadata.name) || glob(name, o.text("Arn")) || glob(name, o.text("ARN")) {
+            let fact = if word == "role" { Fact::CloudPrincipal(i) } else { Fact::CloudResource(i) };
+            s.facts.extend(attack.id(fact));
+        }
+        names.push(o.metadata.name.as_str());
+    }
+    if s.facts.is_empty() && !allow_empty {
+        let hint = nearest(name, names).map(|n| format!("did you mean {n:?}?"));
+        return Err(error(whole, at, term.chars().count(), format!("{word} {name} does not exist"), hint));
     }
     Ok(s)
 }

@@ -294,10 +294,18 @@ pub fn unread(cluster: &Cluster, question: &Question, from: &Selection, to: &Sel
     out.into_iter().collect()
 }
 
+/// Whether the name of what was not read is that of a call of the AWS CLI.
+fn is_call(name: &str) -> bool {
+    const SERVICES: [&str; 8] = ["iam", "eks", "kms", "s3api", "organizations", "sts", "ec2", "secretsmanager"];
+    name.split_once('-').is_some_and(|(service, _)| SERVICES.contains(&service))
+}
+
 /// Words for an unknown id.
 pub fn missing(id: &str) -> Missing {
     let (what, arg) = id.split_once(':').unwrap_or((id, ""));
     let text = match what {
+        "unread" if arg == "CloudObject" => "the cloud account was not read".into(),
+        "unread" if is_call(arg) => format!("the answer of {arg} was not read"),
         "unread" => format!("{arg} objects were not read"),
         "webhook-admits" => format!("whether admission webhook or policy {arg} lets the request pass"),
         "netpol-allows" => format!("whether network policy {arg} allows the connection"),
@@ -324,6 +332,10 @@ pub fn missing(id: &str) -> Missing {
         "node-ports-open" => "whether a firewall lets node ports through".into(),
         "api-server-public" => "whether the API server is reachable from the internet".into(),
         "kubelet-reachable" => "whether a firewall lets connections of the cluster to kubelets through".into(),
+        "request-key" => format!("which value {arg} has in the request"),
+        "pod-identity-agent" => "whether the agent of EKS Pod Identity runs on the nodes".into(),
+        "metadata-options" => format!("whether the metadata service of instance {arg} answers pods"),
+        "access-policy" => format!("what the access policy {arg} gives"),
         "image-pulled" => format!("whether a new image of {arg} is pulled and runs"),
         "etcd-not-seen" => "whether etcd listens where pods connect to (a managed cluster does not show it)".into(),
         "node-firewall" => "whether a firewall keeps the internet from kubelets".into(),
@@ -339,7 +351,11 @@ pub fn missing(id: &str) -> Missing {
             if arg.is_empty() { String::new() } else { format!(" ({arg})") }
         ),
     };
-    let settle = if what == "unread" {
+    let settle = if what == "unread" && arg == "CloudObject" {
+        "add answers of the AWS CLI with --aws-data DIR".into()
+    } else if what == "unread" && is_call(arg) {
+        format!("add the answer of that call of the AWS CLI to --aws-data as {arg}.json")
+    } else if what == "unread" {
         let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg.to_owned(), |k| k.argument());
         format!("add `kubectl get {resource} -A -o json`, or say --complete")
     } else {

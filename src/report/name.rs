@@ -50,6 +50,17 @@ pub fn object(cluster: &Cluster, o: Object) -> ObjectName {
     };
     let info = o.kind.info();
     let meta = cluster.meta(o).cloned().unwrap_or_default();
+    // Objects of a cloud account have their kind where others have a namespace.
+    if o.kind == crate::model::Kind::CloudObject {
+        return ObjectName {
+            group: info.group.into(),
+            version: String::new(),
+            kind: meta.namespace,
+            namespace: String::new(),
+            name: meta.name,
+            uid: String::new(),
+        };
+    }
     ObjectName {
         group: info.group.into(),
         version: info.version.into(),
@@ -183,6 +194,18 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             let m = cluster.objects.network_policies.get(i as usize).map(|p| p.metadata.path()).unwrap_or_default();
             format!("removes NetworkPolicy {m}")
         }
+        Fact::CloudPrincipal(i) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            format!("acts as role:{}", o.map_or("", |o| o.text("Arn")))
+        }
+        Fact::CloudResource(i) => match cluster.objects.cloud.get(i as usize) {
+            Some(o) if o.kind() == "KmsKey" => format!("decrypts with kms/{}", o.metadata.name),
+            Some(o) if o.kind() == "S3Bucket" => format!("reads bucket/{}", o.metadata.name),
+            Some(o) => format!("reads cloud-secret/{}", o.metadata.name),
+            None => String::new(),
+        },
+        Fact::AccountAdmin => "is account-admin".into(),
+        Fact::Imds(n) => format!("asks the metadata service of node/{}", node(n)),
         Fact::ImageWrite(n) => {
             let name = attack.repositories.get(n as usize).map_or("", String::as_str);
             format!("pushes image/{name}")
@@ -211,7 +234,8 @@ pub fn selector(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::AllSecrets => "every-secret".into(),
         Fact::Pod(p) | Fact::Exec(p, _) => format!("pod/{}", pod(cluster, p)),
         Fact::Identity(s) => attack.subjects.get(s).map(crate::rules::fact::Subject::selector).unwrap_or_default(),
-        Fact::Secret(_) | Fact::Node(_) | Fact::ImageWrite(_) => {
+        Fact::AccountAdmin => "account-admin".into(),
+        Fact::Secret(_) | Fact::Node(_) | Fact::ImageWrite(_) | Fact::CloudPrincipal(_) | Fact::CloudResource(_) => {
             fact(attack, cluster, f).rsplit(' ').next().unwrap_or_default().to_owned()
         }
         _ => fact(attack, cluster, f),

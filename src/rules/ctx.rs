@@ -21,7 +21,7 @@ pub fn pack(o: Obj) -> Object {
 
 /// Unpacks a graph object; `None` for one that is not of this cluster.
 pub fn unpack(o: Object) -> Option<Obj> {
-    let kind = *Kind::ALL.get((o.0 >> 32) as usize)?;
+    let kind = *Kind::TABLE.get((o.0 >> 32) as usize)?;
     Some(Obj { kind, index: o.0 as u32 })
 }
 

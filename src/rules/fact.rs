@@ -98,6 +98,8 @@ pub enum Right {
     ChangePods,
     /// Write routes of the Gateway API.
     WriteRoutes,
+    /// Create namespaces (cluster).
+    CreateNamespaces,
 }
 
 /// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
@@ -105,6 +107,14 @@ pub enum Right {
 pub enum Fact {
     /// Anonymous position outside.
     Internet,
+    /// Acts as a user or a role of a cloud account, by number of the object.
+    CloudPrincipal(u32),
+    /// Reads or decrypts with an object of a cloud account, by number.
+    CloudResource(u32),
+    /// Administers the cloud account.
+    AccountAdmin,
+    /// Gets credentials from the metadata service of a node.
+    Imds(u32),
     /// Can push to a repository of images, by number.
     ImageWrite(u32),
     /// Can connect to a pod.

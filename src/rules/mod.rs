@@ -1,6 +1,7 @@
 //! Techniques: each asks the engines and emits rule instances.
 
 pub mod attract;
+pub mod aws;
 pub mod binding;
 pub mod combos;
 pub mod container;
@@ -108,6 +109,7 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
     kubelet::emit(&mut ctx, &network);
     hijack::emit(&mut ctx, &network);
     entry::emit(&mut ctx, &network);
+    aws::emit(&mut ctx, &network);
     let mut repositories = Vec::new();
     if assumptions.contains(entry::IMAGES) {
         repositories = entry::repositories(cluster);

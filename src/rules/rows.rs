@@ -425,6 +425,13 @@ pub const SINGLE: &[Row] = &[
     ),
     row(
         HOLDS,
+        &[cluster(&["create"], "", "namespaces", "")],
+        Target::Right(Right::CreateNamespaces),
+        1,
+        "the rule allows creating namespaces",
+    ),
+    row(
+        HOLDS,
         &[need(&["create"], "", "serviceaccounts", "")],
         Target::Right(Right::CreateAccounts),
         1,

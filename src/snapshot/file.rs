@@ -148,7 +148,7 @@ pub fn to_writer(snapshot: &Snapshot, out: &mut impl Write) -> std::io::Result<(
         manifest.kinds.insert(kind.info().kind.into(), snapshot.objects.len(*kind));
     }
     append(&mut tar, "manifest.json", &serde_json::to_vec_pretty(&manifest)?)?;
-    for kind in Kind::ALL {
+    for kind in Kind::TABLE {
         let lines = snapshot.objects.lines(*kind);
         if snapshot.read.contains(kind) || !lines.is_empty() {
             let mut text = lines.join("\n");
@@ -225,7 +225,7 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
             continue;
         }
         // Files of kinds that this version does not know are left alone: a newer minor release may add kinds.
-        let kind = name.strip_suffix(".jsonl").and_then(|k| Kind::ALL.iter().copied().find(|x| x.info().kind == k));
+        let kind = name.strip_suffix(".jsonl").and_then(|k| Kind::TABLE.iter().copied().find(|x| x.info().kind == k));
         let Some(kind) = kind else { continue };
         objects(entry, shown, &name, kind, &mut snapshot.objects)?;
         if m.kinds.contains_key(kind.info().kind) {
@@ -241,7 +241,7 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
     for (kind, count) in &m.kinds {
         if *count > 0
             && !snapshot.read.iter().any(|k| k.info().kind == kind)
-            && Kind::ALL.iter().any(|k| k.info().kind == kind)
+            && Kind::TABLE.iter().any(|k| k.info().kind == kind)
         {
             return Err(damaged(shown, &format!("{kind}.jsonl"), "missing; the file was cut off"));
         }

@@ -149,6 +149,8 @@ pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> 
         map.data.clear();
     }
     let _ = objects.normalise();
+    // Objects of a cloud account are names throughout: none stays.
+    snapshot.read.remove(&Kind::CloudObject);
     snapshot.objects = objects;
     snapshot.gaps.extend(lost.into_iter().map(|kind| Gap {
         id: format!("skipped:{}", kind.info().kind),

@@ -13,18 +13,19 @@ use kpath::search::Lane;
 use kpath::search::closure::closure;
 use kpath::snapshot::ClusterOptions;
 
-use crate::support::{repo, snapshot_of, threat_model};
+use crate::support::{account_of, repo, snapshot_of, threat_model};
 
 /// Techniques whose step has no rule of its own yet, with the reason.
 const WITHOUT_RULE: [(&str, &str); 2] =
     [("entry-compromised-pod", "a start, not a step"), ("entry-stolen-kubeconfig", "a start, not a step")];
 
 /// Whether a technique fires, and what the start wins through it.
-fn fires(id: &str, text: &str) -> bool {
+fn fires(id: &str, text: &str, account: &[(String, String)]) -> bool {
     let header = |key: &str| text.lines().find_map(|l| l.strip_prefix(&format!("# {key}: ")).map(str::to_owned));
     let version = header("version").and_then(|v| Version::parse(&v));
-    let cluster = snapshot_of(&[("cluster.yaml".into(), text.to_owned())])
-        .into_cluster(&ClusterOptions { complete: true, version });
+    let texts: Vec<(String, String)> =
+        [("cluster.yaml".to_owned(), text.to_owned())].into_iter().chain(account.iter().cloned()).collect();
+    let cluster = snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version });
     let skipped: Vec<_> = cluster.gaps.iter().filter(|g| !g.id.is_empty()).collect();
     assert!(skipped.is_empty(), "{id}: {skipped:?}");
     let question = threat_model(text);
@@ -56,7 +57,7 @@ fn every_technique_fires_and_every_near_miss_does_not() {
                 continue;
             };
             checked += 1;
-            if fires(t.id, &text) != expected {
+            if fires(t.id, &text, &account_of(&path)) != expected {
                 wrong.push(format!("{}: {file}.yaml {}", t.id, if expected { "does not fire" } else { "fires" }));
             }
         }

@@ -55,3 +55,10 @@ pub fn threat_model(text: &str) -> kpath::report::answer::Question {
     question.assumptions.extend(text.lines().filter_map(|l| l.strip_prefix("# assume: ")).map(str::to_owned));
     question
 }
+
+/// The answers of the AWS CLI beside a fixture: `fires.aws.json` holds one a call.
+pub fn account_of(fixture: &Path) -> Vec<(String, String)> {
+    let Ok(text) = std::fs::read_to_string(fixture.with_extension("aws.json")) else { return Vec::new() };
+    let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    all.into_iter().map(|(call, answer)| (format!("aws/{call}.json"), answer.to_string())).collect()
+}

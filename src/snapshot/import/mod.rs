@@ -1,5 +1,6 @@
 //! Import of what `kubectl get -o json|yaml` writes, and of plain manifests.
 
+pub mod aws;
 pub mod prepare;
 pub mod reader;
 pub mod yaml;
@@ -21,6 +22,8 @@ pub struct Importer {
     pub accepted: usize,
     /// Kinds kpath does not read, with counts.
     other_kinds: BTreeMap<String, usize>,
+    /// Objects of an AWS account.
+    account: aws::Account,
 }
 
 impl Importer {
@@ -203,8 +206,30 @@ impl Importer {
         }
     }
 
+    /// Takes the saved answer of a call of the AWS CLI; what is malformed is noted by its file.
+    pub fn aws(&mut self, file: &str, bytes: &[u8]) {
+        match serde_json::from_slice::<Value>(bytes) {
+            Ok(v) if self.account.answer(file, &v) => {
+                self.snapshot.read.insert(Kind::CloudObject);
+            }
+            Ok(_) => self.skip(file, "", "a call that kpath does not read".into()),
+            Err(e) => {
+                let call = file.rsplit('/').next().unwrap_or(file);
+                let call = call.strip_suffix(".json").unwrap_or(call);
+                self.snapshot.gaps.push(Gap {
+                    id: format!("unread:{call}"),
+                    file: file.to_owned(),
+                    reason: format!("malformed JSON: {}", crate::model::decode::redact(&e.to_string())),
+                    hides: "cloud objects that could add or block a step".into(),
+                    ..Gap::default()
+                });
+            }
+        }
+    }
+
     /// Ends the import: sorts objects, drops duplicates and notes what was left aside.
     pub fn finish(mut self) -> Snapshot {
+        self.snapshot.objects.cloud = std::mem::take(&mut self.account).into_objects();
         for (kind, count) in std::mem::take(&mut self.other_kinds) {
             self.skip("", &kind, format!("{count} objects of a kind that kpath does not read"));
         }

@@ -70,10 +70,37 @@ pub fn read(path: &Path) -> Result<Snapshot, ImportError> {
     Ok(snapshot)
 }
 
+/// Adds the saved answers of the AWS CLI in a folder to a snapshot.
+///
+/// # Errors
+/// [`ImportError::Read`] when the folder cannot be read.
+pub fn read_aws(snapshot: &mut Snapshot, dir: &Path) -> Result<(), ImportError> {
+    let mut importer = Importer::default();
+    let mut files = Vec::new();
+    walk(dir, 0, &mut files).map_err(|source| ImportError::Read { path: dir.display().to_string(), source })?;
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
+        let name = file.strip_prefix(dir).unwrap_or(file).to_string_lossy().into_owned();
+        match fs::read(file) {
+            Ok(bytes) => importer.aws(&name, &bytes),
+            Err(e) => importer.unread_file(&name, format!("cannot be read: {e}")),
+        }
+    }
+    let taken = importer.finish();
+    snapshot.objects.cloud.extend(taken.objects.cloud);
+    let _ = snapshot.objects.normalise();
+    snapshot.read.extend(taken.read);
+    snapshot.gaps.extend(taken.gaps);
+    Ok(())
+}
+
 /// Reads a text that is already in memory, such as the embedded demo.
 pub fn read_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Snapshot {
     let mut importer = Importer::default();
     for (name, text) in texts {
+        if name.starts_with("aws/") {
+            importer.aws(name, text.as_bytes());
+            continue;
+        }
         take(&mut importer, text.as_bytes(), name, kind_hint(name), false);
     }
     importer.finish()
@@ -99,6 +126,14 @@ fn walk(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()>
 fn one_file(importer: &mut Importer, root: &Path, path: &Path) {
     let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    // Answers of the AWS CLI beside the cluster.
+    if name.starts_with("aws/") && extension == "json" {
+        match fs::read(path) {
+            Ok(bytes) => importer.aws(&name, &bytes),
+            Err(e) => importer.unread_file(&name, format!("cannot be read: {e}")),
+        }
+        return;
+    }
     if !matches!(extension.as_str(), "json" | "yaml" | "yml") {
         importer.skip(&name, "", "not a .json, .yaml or .yml file".into());
         return;

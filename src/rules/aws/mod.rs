@@ -1,0 +1,58 @@
+//! AWS: from the cluster to roles of its account, from there to keys, buckets and secrets, and back into the cluster.
+//!
+//! Annotations are hints, never grants: what counts is what trust policies, associations and entries say. Sources: Amazon
+//! EKS User Guide ("IAM roles for service accounts", "EKS Pod Identity", "Access entries"), aws-iam-authenticator, AWS KMS
+//! Developer Guide, EC2 User Guide ("Use IMDS").
+
+mod access;
+mod joins;
+mod metadata;
+mod targets;
+mod world;
+
+use super::ctx::{Ctx, Emit};
+use super::fact::Fact;
+use crate::model::Kind;
+use crate::model::kind::Obj;
+use crate::netpol::network::Network;
+use world::{Answer, World};
+
+/// The object of a cloud account by number.
+fn cloud(index: u32) -> Obj {
+    Obj { kind: Kind::CloudObject, index }
+}
+
+/// Emits everything that AWS data tells; nothing without such data.
+pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
+    if ctx.cluster.objects.cloud.is_empty() {
+        return;
+    }
+    let world = World::new(ctx.cluster);
+    for (o, index) in ctx.cluster.objects.cloud.iter().zip(0u32..) {
+        match o.kind() {
+            "IamRole" | "IamUser" => {
+                ctx.fact(Fact::CloudPrincipal(index));
+            }
+            "KmsKey" | "S3Bucket" | "SecretsManagerSecret" => {
+                ctx.fact(Fact::CloudResource(index));
+            }
+            _ => {}
+        }
+    }
+    joins::emit(ctx, &world);
+    metadata::emit(ctx, &world, network);
+    access::emit(ctx, &world);
+    targets::emit(ctx, &world);
+}
+
+/// Adds what a decision rests on: the statements, and the unknowns that leave it open.
+fn resting<'a>(mut e: Emit<'a>, answer: &Answer) -> Emit<'a> {
+    for id in &answer.unknowns {
+        e = e.unless_known(id.clone());
+    }
+    for s in &answer.statements {
+        let why = if s.denies { "the statement may deny it" } else { "the statement allows it" };
+        e = e.because(s.object, s.pointer.clone(), s.value.clone(), why);
+    }
+    e
+}

@@ -1,0 +1,397 @@
+//! Saved answers of the AWS CLI, one file a call: which objects they tell of.
+//!
+//! List answers name objects; an answer about one completes it. What an answer has that no rule reads is dropped.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::model::cloud::CloudObject;
+use crate::model::decode::percent_decoded;
+use crate::model::meta::Meta;
+
+/// Objects of an account under construction, by kind and name.
+#[derive(Debug, Default)]
+pub struct Account {
+    objects: BTreeMap<(String, String), Map<String, Value>>,
+}
+
+/// How the answer of a call is taken up: the beginning of the file's name, and what reads it. `rest` is what follows in
+/// the name: objects of the call.
+type Reader = fn(&mut Account, &str, &Value);
+
+/// Calls by the beginning of the file name; of several that fit the longest counts.
+const CALLS: [(&str, Reader); 36] = [
+    ("sts-get-caller-identity", |a, _, v| {
+        a.put("Account", text(v, "Account"), v, &["Arn"]);
+    }),
+    ("organizations-describe-organization", |a, _, v| {
+        let one = v.get("Organization").unwrap_or(v);
+        a.put("Organization", "organization", one, &["Id", "MasterAccountId"]);
+    }),
+    ("organizations-list-parents", |a, rest, v| {
+        a.set("OrganizationNode", rest, "Parents", v.get("Parents"));
+    }),
+    ("organizations-list-policies-for-target", |a, rest, v| {
+        let Some((target, kind)) = rest.rsplit_once('-') else { return };
+        let ids: Vec<&Value> = list(v, "Policies").iter().filter_map(|p| p.get("Id")).collect();
+        a.set("OrganizationNode", target, kind, Some(&json!(ids)));
+    }),
+    ("organizations-describe-policy", |a, _, v| {
+        let Some(p) = v.get("Policy") else { return };
+        let id = p.get("PolicySummary").map_or("", |s| text(s, "Id"));
+        a.set("OrganizationPolicy", id, "Content", document(p.get("Content")).as_ref());
+    }),
+    ("iam-get-account-authorization-details", |a, _, v| {
+        for r in list(v, "RoleDetailList") {
+            a.role(r);
+            let name = text(r, "RoleName");
+            a.inline("IamRole", name, list(r, "RolePolicyList"));
+            a.set("IamRole", name, "AttachedManagedPolicies", Some(&arns(list(r, "AttachedManagedPolicies"))));
+            list(r, "InstanceProfileList").iter().for_each(|p| a.instance_profile(p));
+        }
+        for u in list(v, "UserDetailList") {
+            let name = text(u, "UserName");
+            a.put("IamUser", name, u, &["Arn", "CreateDate", "GroupList", "PermissionsBoundary", "Tags"]);
+            a.inline("IamUser", name, list(u, "UserPolicyList"));
+            a.set("IamUser", name, "AttachedManagedPolicies", Some(&arns(list(u, "AttachedManagedPolicies"))));
+        }
+        for g in list(v, "GroupDetailList") {
+            let name = text(g, "GroupName");
+            a.put("IamGroup", name, g, &["Arn"]);
+            a.inline("IamGroup", name, list(g, "GroupPolicyList"));
+            a.set("IamGroup", name, "AttachedManagedPolicies", Some(&arns(list(g, "AttachedManagedPolicies"))));
+        }
+        for p in list(v, "Policies") {
+            let name = text(p, "PolicyName");
+            a.put("IamPolicy", name, p, &["Arn", "DefaultVersionId"]);
+            let versions = list(p, "PolicyVersionList");
+            let default = versions.iter().find(|x| x.get("IsDefaultVersion") == Some(&Value::Bool(true)));
+            a.set("IamPolicy", name, "Document", default.and_then(|d| document(d.get("Document"))).as_ref());
+        }
+    }),
+    ("iam-list-roles", |a, _, v| list(v, "Roles").iter().for_each(|r| a.role(r))),
+    ("iam-list-users", |a, _, v| {
+        for u in list(v, "Users") {
+            a.put("IamUser", text(u, "UserName"), u, &["Arn", "CreateDate"]);
+        }
+    }),
+    ("iam-get-role", |a, _, v| a.role(v.get("Role").unwrap_or(&Value::Null))),
+    ("iam-list-role-policies", |a, rest, v| {
+        a.set("IamRole", rest, "PolicyNames", v.get("PolicyNames"));
+    }),
+    ("iam-get-role-policy", |a, _, v| {
+        a.inline("IamRole", text(v, "RoleName"), std::slice::from_ref(v));
+    }),
+    ("iam-list-attached-role-policies", |a, rest, v| {
+        a.set("IamRole", rest, "AttachedManagedPolicies", Some(&arns(list(v, "AttachedPolicies"))));
+    }),
+    ("iam-get-policy", |a, _, v| {
+        let Some(p) = v.get("Policy") else { return };
+        a.put("IamPolicy", text(p, "PolicyName"), p, &["Arn", "DefaultVersionId"]);
+    }),
+    ("iam-get-policy-version", |a, rest, v| {
+        let Some((name, version)) = rest.rsplit_once('-') else { return };
+        let Some(p) = v.get("PolicyVersion") else { return };
+        // Versions but the default one have no effect.
+        let known = a.objects.get(&("IamPolicy".to_owned(), name.to_owned()));
+        let default = known.and_then(|p| p.get("DefaultVersionId")).and_then(Value::as_str).unwrap_or(version);
+        if p.get("IsDefaultVersion") != Some(&Value::Bool(false)) && default == version {
+            a.set("IamPolicy", name, "Document", document(p.get("Document")).as_ref());
+        }
+    }),
+    ("iam-get-instance-profile", |a, _, v| a.instance_profile(v.get("InstanceProfile").unwrap_or(&Value::Null))),
+    ("iam-list-open-id-connect-providers", |a, _, v| {
+        for p in list(v, "OpenIDConnectProviderList") {
+            let arn = text(p, "Arn");
+            let key = arn.split_once("oidc-provider/").map_or("", |(_, k)| k);
+            a.put("OpenIDConnectProvider", key, p, &["Arn"]);
+        }
+    }),
+    ("iam-get-open-id-connect-provider", |a, _, v| {
+        let url = text(v, "Url").trim_start_matches("https://").to_owned();
+        a.put("OpenIDConnectProvider", &url, v, &["ClientIDList", "Url"]);
+    }),
+    ("eks-describe-cluster", |a, _, v| {
+        let Some(c) = v.get("cluster") else { return };
+        let name = text(c, "name");
+        a.put("EksCluster", name, c, &["arn", "endpoint", "identity", "accessConfig", "version", "status"]);
+        let access = c.get("resourcesVpcConfig").map(|r| kept(r, &["endpointPublicAccess", "publicAccessCidrs"]));
+        a.set("EksCluster", name, "resourcesVpcConfig", access.as_ref());
+    }),
+    ("eks-list-access-entries", |a, rest, v| {
+        a.set("EksCluster", rest, "accessEntries", v.get("accessEntries"));
+    }),
+    ("eks-describe-access-entry", |a, _, v| {
+        let Some(e) = v.get("accessEntry") else { return };
+        let fields = ["principalArn", "clusterName", "type", "username", "kubernetesGroups", "createdAt"];
+        a.put("EksAccessEntry", text(e, "principalArn"), e, &fields);
+    }),
+    ("eks-list-associated-access-policies", |a, _, v| {
+        let policies = v.get("associatedAccessPolicies");
+        a.set("EksAccessEntry", text(v, "principalArn"), "associatedAccessPolicies", policies);
+    }),
+    ("eks-list-pod-identity-associations", |a, rest, v| {
+        let ids: Vec<&Value> = list(v, "associations").iter().filter_map(|x| x.get("associationId")).collect();
+        a.set("EksCluster", rest, "podIdentityAssociations", Some(&json!(ids)));
+    }),
+    ("eks-describe-pod-identity-association", |a, _, v| {
+        let Some(x) = v.get("association") else { return };
+        let id = text(x, "associationId");
+        let fields = [
+            "clusterName",
+            "namespace",
+            "serviceAccount",
+            "roleArn",
+            "targetRoleArn",
+            "externalId",
+            "disableSessionTags",
+        ];
+        a.put("EksPodIdentityAssociation", id, x, &fields);
+        a.set("EksPodIdentityAssociation", id, "policy", document(x.get("policy")).as_ref());
+    }),
+    ("eks-list-nodegroups", |a, rest, v| a.set("EksCluster", rest, "nodegroups", v.get("nodegroups"))),
+    ("eks-list-fargate-profiles", |a, rest, v| {
+        a.set("EksCluster", rest, "fargateProfileNames", v.get("fargateProfileNames"));
+    }),
+    ("eks-list-addons", |a, rest, v| a.set("EksCluster", rest, "addons", v.get("addons"))),
+    ("eks-list-capabilities", |a, rest, v| a.set("EksCluster", rest, "capabilities", v.get("capabilities"))),
+    ("ec2-describe-instances", |a, _, v| {
+        for i in list(v, "Reservations").iter().flat_map(|r| list(r, "Instances")) {
+            let id = text(i, "InstanceId");
+            a.put("Ec2Instance", id, i, &["PrivateDnsName", "IamInstanceProfile", "MetadataOptions", "State", "Tags"]);
+        }
+    }),
+    ("kms-list-keys", |a, _, v| {
+        for k in list(v, "Keys") {
+            a.set("KmsKey", text(k, "KeyId"), "Arn", k.get("KeyArn"));
+        }
+    }),
+    ("kms-describe-key", |a, _, v| {
+        let Some(k) = v.get("KeyMetadata") else { return };
+        let fields = ["Arn", "KeyManager", "KeyState", "KeyUsage", "AWSAccountId"];
+        a.put("KmsKey", text(k, "KeyId"), k, &fields);
+    }),
+    ("kms-get-key-policy", |a, rest, v| a.set("KmsKey", last(rest), "Policy", document(v.get("Policy")).as_ref())),
+    ("kms-list-grants", |a, rest, v| {
+        let grants = list(v, "Grants");
+        let kept: Vec<Value> = grants
+            .iter()
+            .map(|g| {
+                let mut g2 = kept(g, &["GrantId", "GranteePrincipal", "Operations"]);
+                // Of constraints only that there are some: an encryption context may tell too much.
+                let some = g.get("Constraints").and_then(Value::as_object).is_some_and(|c| !c.is_empty());
+                if let (true, Some(map)) = (some, g2.as_object_mut()) {
+                    map.insert("Constrained".into(), Value::Bool(true));
+                }
+                g2
+            })
+            .collect();
+        let id = grants.iter().map(|g| text(g, "KeyId")).find(|k| !k.is_empty()).unwrap_or(rest);
+        a.set("KmsKey", last(id), "Grants", Some(&Value::Array(kept)));
+    }),
+    ("s3api-list-buckets", |a, _, v| {
+        for b in list(v, "Buckets") {
+            a.put("S3Bucket", text(b, "Name"), b, &[]);
+        }
+    }),
+    ("s3api-get-bucket-policy", |a, rest, v| {
+        // An answer without a policy says that there is none.
+        let none = json!({"Statement": []});
+        a.set("S3Bucket", rest, "Policy", Some(&document(v.get("Policy")).unwrap_or(none)));
+    }),
+    ("s3api-get-public-access-block", |a, rest, v| {
+        a.set("S3Bucket", rest, "PublicAccessBlockConfiguration", v.get("PublicAccessBlockConfiguration"));
+    }),
+    ("secretsmanager-list-secrets", |a, _, v| {
+        for s in list(v, "SecretList") {
+            a.put("SecretsManagerSecret", text(s, "Name"), s, &["ARN", "KmsKeyId"]);
+        }
+    }),
+];
+
+/// The call that is not in the table because its answer may lack what the table would ask for.
+const RESOURCE_POLICY: &str = "secretsmanager-get-resource-policy";
+
+impl Account {
+    /// Takes an answer up. `false` for a call that is not known.
+    pub fn answer(&mut self, file: &str, value: &Value) -> bool {
+        let stem = file.rsplit('/').next().unwrap_or(file);
+        let stem = stem.strip_suffix(".json").unwrap_or(stem);
+        if let Some(rest) = after(stem, RESOURCE_POLICY) {
+            let name = Some(text(value, "Name")).filter(|n| !n.is_empty()).unwrap_or(rest);
+            let policy = document(value.get("ResourcePolicy")).unwrap_or(json!({"Statement": []}));
+            self.set("SecretsManagerSecret", name, "Policy", Some(&policy));
+        } else {
+            let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
+            let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
+            read(self, rest, value);
+        }
+        self.objects.entry(("Call".to_owned(), stem.to_owned())).or_default();
+        true
+    }
+
+    /// The objects, sorted by kind and name.
+    pub fn into_objects(self) -> Vec<CloudObject> {
+        let named = self.objects.into_iter().filter(|((_, name), _)| !name.is_empty());
+        named
+            .map(|((kind, name), spec)| CloudObject {
+                metadata: Meta { namespace: kind, name, ..Meta::default() },
+                spec: Value::Object(spec),
+            })
+            .collect()
+    }
+
+    fn entry(&mut self, kind: &str, name: &str) -> &mut Map<String, Value> {
+        self.objects.entry((kind.to_owned(), name.to_owned())).or_default()
+    }
+
+    /// Keeps some fields of an answer.
+    fn put(&mut self, kind: &str, name: &str, value: &Value, fields: &[&str]) {
+        let entry = self.entry(kind, name);
+        for f in fields {
+            if let Some(v) = value.get(f).filter(|v| !v.is_null()) {
+                entry.insert((*f).to_owned(), v.clone());
+            }
+        }
+    }
+
+    fn set(&mut self, kind: &str, name: &str, field: &str, value: Option<&Value>) {
+        if let Some(v) = value.filter(|v| !v.is_null()) {
+            self.entry(kind, name).insert(field.to_owned(), v.clone());
+        }
+    }
+
+    fn role(&mut self, r: &Value) {
+        let name = text(r, "RoleName");
+        self.put("IamRole", name, r, &["Arn", "CreateDate", "PermissionsBoundary", "Tags"]);
+        self.set("IamRole", name, "AssumeRolePolicyDocument", document(r.get("AssumeRolePolicyDocument")).as_ref());
+    }
+
+    /// Policies that are part of an identity, by name.
+    fn inline(&mut self, kind: &str, name: &str, policies: &[Value]) {
+        let entry = self.entry(kind, name).entry("InlinePolicies").or_insert_with(|| json!({}));
+        if let Some(map) = entry.as_object_mut() {
+            for p in policies {
+                if let Some(d) = document(p.get("PolicyDocument")) {
+                    map.insert(text(p, "PolicyName").to_owned(), d);
+                }
+            }
+        }
+    }
+
+    fn instance_profile(&mut self, p: &Value) {
+        let roles: Vec<&str> = list(p, "Roles").iter().map(|r| text(r, "Arn")).collect();
+        let name = text(p, "InstanceProfileName");
+        self.put("IamInstanceProfile", name, p, &["Arn"]);
+        self.set("IamInstanceProfile", name, "Roles", Some(&json!(roles)));
+    }
+}
+
+/// What follows the call in a file name; nothing where it is another call.
+fn after<'a>(stem: &'a str, call: &str) -> Option<&'a str> {
+    match stem.strip_prefix(call)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('-'),
+    }
+}
+
+fn text<'a>(v: &'a Value, field: &str) -> &'a str {
+    v.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn list<'a>(v: &'a Value, field: &str) -> &'a [Value] {
+    v.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn kept(v: &Value, fields: &[&str]) -> Value {
+    let all = fields.iter().filter_map(|f| Some(((*f).to_owned(), v.get(f).filter(|x| !x.is_null())?.clone())));
+    Value::Object(all.collect())
+}
+
+/// ARNs of attached policies.
+fn arns(list: &[Value]) -> Value {
+    json!(list.iter().map(|p| text(p, "PolicyArn")).filter(|a| !a.is_empty()).collect::<Vec<_>>())
+}
+
+/// The last segment of an ARN or a path.
+fn last(name: &str) -> &str {
+    name.rsplit(['/', ':']).next().unwrap_or(name)
+}
+
+/// A policy document as JSON: the API gives it as JSON, as text, or percent-encoded.
+fn document(value: Option<&Value>) -> Option<Value> {
+    match value? {
+        Value::String(text) => {
+            let text = match text.trim_start().starts_with('{') {
+                true => text.clone(),
+                false => percent_decoded(text)?,
+            };
+            serde_json::from_str(&text).ok().filter(Value::is_object).map(listed)
+        }
+        other => Some(other.clone()).filter(Value::is_object).map(listed),
+    }
+}
+
+/// A single statement as a list of one, so that every statement has an index.
+fn listed(mut document: Value) -> Value {
+    if let Some(s) = document.get_mut("Statement").filter(|s| s.is_object()) {
+        *s = Value::Array(vec![s.take()]);
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects(answers: &[(&str, Value)]) -> Vec<CloudObject> {
+        let mut a = Account::default();
+        for (file, v) in answers {
+            assert!(a.answer(file, v), "{file}");
+        }
+        a.into_objects().into_iter().filter(|o| o.kind() != "Call").collect()
+    }
+
+    #[test]
+    fn one_call_and_many_tell_the_same() {
+        let trust = json!({"Version": "2012-10-17", "Statement": []});
+        let policy =
+            json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+        let encoded: String = trust.to_string().bytes().map(|b| format!("%{b:02X}")).collect();
+        let arn = "arn:aws:iam::111122223333:role/x/app";
+        let whole = objects(&[(
+            "iam-get-account-authorization-details.json",
+            json!({"RoleDetailList": [{"RoleName": "app", "Arn": arn, "AssumeRolePolicyDocument": encoded,
+                "RolePolicyList": [{"PolicyName": "p", "PolicyDocument": policy}], "AttachedManagedPolicies": [{"PolicyArn": "arn:q"}]}]}),
+        )]);
+        let parts = objects(&[
+            (
+                "aws/iam-get-role-policy-app-p.json",
+                json!({"RoleName": "app", "PolicyName": "p", "PolicyDocument": policy}),
+            ),
+            ("aws/iam-list-attached-role-policies-app.json", json!({"AttachedPolicies": [{"PolicyArn": "arn:q"}]})),
+            (
+                "aws/iam-get-role-app.json",
+                json!({"Role": {"RoleName": "app", "Arn": arn, "AssumeRolePolicyDocument": trust}}),
+            ),
+        ]);
+        assert_eq!(whole, parts);
+        assert_eq!(whole[0].text("Arn"), arn);
+        assert_eq!(whole[0].spec["AssumeRolePolicyDocument"], trust);
+    }
+
+    #[test]
+    fn a_call_that_is_not_known_is_said() {
+        let mut a = Account::default();
+        assert!(!a.answer("lambda-list-functions.json", &json!({})));
+        assert!(!a.answer("iam-get-rolex.json", &json!({})));
+        // Answers of another shape tell of nothing.
+        for (call, _) in CALLS {
+            for v in [json!(null), json!([]), json!({"Role": 3, "cluster": [], "Policies": {}, "Keys": [3]})] {
+                assert!(a.answer(&format!("{call}-x-y.json"), &v), "{call}");
+            }
+        }
+        assert!(a.into_objects().iter().all(|o| !o.metadata.name.is_empty()));
+    }
+}
