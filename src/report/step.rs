@@ -237,6 +237,49 @@ fn matching_subject(cluster: &Cluster, o: crate::model::Obj, actors: &[Subject])
     Some((n, format!("{} {path}", s.kind)))
 }
 
+/// The command of the AWS CLI that shows an object of an account.
+fn aws(cluster: &Cluster, o: &super::name::ObjectName, pointer: &str) -> String {
+    let name = word(&o.name);
+    let object = cluster.find(crate::model::Kind::CloudObject, &o.kind, &o.name);
+    let object = object.and_then(|i| cluster.objects.cloud.get(i as usize));
+    let text = |f: &str| word(object.map_or("", |x| x.text(f)));
+    let policy = pointer.strip_prefix("/spec/InlinePolicies/").and_then(|r| r.split('/').next());
+    let policy = policy.map(|p| word(&p.replace("~1", "/").replace("~0", "~")));
+    match (o.kind.as_str(), policy.as_deref()) {
+        ("IamRole", Some(p)) => format!("aws iam get-role-policy --role-name {name} --policy-name {p}"),
+        ("IamUser", Some(p)) => format!("aws iam get-user-policy --user-name {name} --policy-name {p}"),
+        ("IamGroup", _) => {
+            format!(
+                "aws iam get-group-policy --group-name {name} --policy-name {}",
+                policy.as_deref().unwrap_or_default()
+            )
+        }
+        ("IamRole", None) => format!("aws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument"),
+        ("IamUser", None) => format!("aws iam get-user --user-name {name}"),
+        ("IamPolicy", _) => {
+            format!("aws iam get-policy-version --policy-arn {} --version-id {}", text("Arn"), text("DefaultVersionId"))
+        }
+        ("OpenIDConnectProvider", _) => {
+            format!("aws iam get-open-id-connect-provider --open-id-connect-provider-arn {}", text("Arn"))
+        }
+        ("EksCluster", _) => format!("aws eks describe-cluster --name {name}"),
+        ("EksAccessEntry", _) => format!(
+            "aws eks list-associated-access-policies --cluster-name {} --principal-arn {name}",
+            text("clusterName")
+        ),
+        ("EksPodIdentityAssociation", _) => format!(
+            "aws eks describe-pod-identity-association --cluster-name {} --association-id {name}",
+            text("clusterName")
+        ),
+        ("Ec2Instance", _) => format!("aws ec2 describe-instances --instance-ids {name}"),
+        ("KmsKey", _) => format!("aws kms get-key-policy --key-id {name} --policy-name default"),
+        ("S3Bucket", _) => format!("aws s3api get-bucket-policy --bucket {name}"),
+        ("SecretsManagerSecret", _) => format!("aws secretsmanager get-resource-policy --secret-id {name}"),
+        ("OrganizationPolicy", _) => format!("aws organizations describe-policy --policy-id {name}"),
+        _ => String::new(),
+    }
+}
+
 /// A read-only command that shows the decisive evidence.
 fn verify(cluster: &Cluster, evidence: &[Proven], actors: &[Subject]) -> String {
     let rule = evidence
@@ -276,6 +319,9 @@ fn verify(cluster: &Cluster, evidence: &[Proven], actors: &[Subject]) -> String 
         return String::new();
     };
     let o = &e.object;
+    if o.group == crate::model::cloud::AWS {
+        return aws(cluster, o, &e.pointer);
+    }
     let kind =
         if o.group.is_empty() { o.kind.to_lowercase() } else { format!("{}.{}", o.kind.to_lowercase(), o.group) };
     let ns = if o.namespace.is_empty() { String::new() } else { format!(" -n {}", word(&o.namespace)) };

@@ -209,7 +209,9 @@ fn prune(value: &mut Value) {
 fn the_fix_makes_each_firing_fixture_stop() {
     let (mut wrong, mut fixed) = (Vec::new(), 0);
     for t in TECHNIQUES {
-        if OUTSIDE.iter().any(|(id, _)| *id == t.id) {
+        // What is fixed in the cloud account is not among the objects of the cluster.
+        let in_account = repo(&format!("testdata/techniques/{}/fires.aws.json", t.id)).exists();
+        if in_account || OUTSIDE.iter().any(|(id, _)| *id == t.id) {
             continue;
         }
         let Ok(text) = std::fs::read_to_string(repo(&format!("testdata/techniques/{}/fires.yaml", t.id))) else {

@@ -199,7 +199,7 @@ fn write_entries(ctx: &mut Ctx<'_>, world: &World<'_>, (index, eks): (u32, &Clou
         if answers.iter().all(|a| a.open) {
             let e = Emit::new(technique, Fact::ClusterAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
             let e = e.because(cloud(index), "/spec/arn", arn.to_owned(), "the cluster that the entry is for");
-            ctx.emit(answers.iter().fold(e, resting));
+            ctx.emit(answers.iter().fold(e, |e, a| resting(e, a, p.index)));
         }
     }
 }

@@ -167,7 +167,7 @@ fn from_account(
     let finish = |e: Emit<'static>| {
         let e =
             e.because(cloud(provider), "/spec/ClientIDList", audience.to_owned(), "the provider takes this audience");
-        resting(e, answer)
+        resting(e, answer, role)
     };
     let subject = ctx.subject(Subject::ServiceAccount(ns.to_owned(), name.to_owned()));
     let number = ctx.audiences.id(&audience.to_owned());
@@ -238,7 +238,7 @@ fn claimable(
                     audience.clone(),
                     "the provider takes this audience",
                 );
-                resting(e, answer)
+                resting(e, answer, role.index)
             };
             // In namespaces that are there: an account of a new name.
             for place in 0..ctx.namespaces.len() as u32 {
@@ -313,7 +313,7 @@ fn pod_identity(ctx: &mut Ctx<'_>, world: &World<'_>) {
                         }
                         None => e.unless_known("pod-identity-agent"),
                     };
-                    ctx.emit(resting(e, &assume));
+                    ctx.emit(resting(e, &assume, role));
                 }
             }
         }

@@ -46,7 +46,11 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
 }
 
 /// Adds what a decision rests on: the statements, and the unknowns that leave it open.
-fn resting<'a>(mut e: Emit<'a>, answer: &Answer) -> Emit<'a> {
+/// Without a statement the object itself is cited: what is said of it was not all read.
+fn resting<'a>(mut e: Emit<'a>, answer: &Answer, object: u32) -> Emit<'a> {
+    if answer.statements.is_empty() {
+        e = e.because(cloud(object), "/metadata/name", "", "not all of its policies were read");
+    }
     for id in &answer.unknowns {
         e = e.unless_known(id.clone());
     }

@@ -117,7 +117,7 @@ fn each(ctx: &mut Ctx<'_>, world: &World<'_>, p: &Principal, all: &[Resource], t
         let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());
         if let Some(answer) = best {
             let e = Emit::new(technique, Fact::CloudResource(r.index)).from(Fact::CloudPrincipal(p.index));
-            ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer));
+            ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
         }
     }
 }
@@ -147,7 +147,7 @@ fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let answer = world.may(p, "sts:AssumeRole", arn, account, policy, Vec::new(), &context);
             if answer.open {
                 let e = Emit::new("aws-assume-role", Fact::CloudPrincipal(*index)).from(Fact::CloudPrincipal(p.index));
-                ctx.emit(resting(e, &answer));
+                ctx.emit(resting(e, &answer, p.index));
             }
         }
     }
@@ -179,7 +179,7 @@ fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
         }
         if let Some(answer) = found.filter(|_| !world.bounded(p)) {
             let e = Emit::new("aws-iam-self-policy", Fact::AccountAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
-            ctx.emit(resting(e, &answer));
+            ctx.emit(resting(e, &answer, p.index));
         }
     }
 }

@@ -27,8 +27,10 @@ pub struct Principal {
     pub arn: String,
     identity: Vec<Placed>,
     boundary: Option<Placed>,
-    /// Ids of calls whose answers were not there.
+    /// Ids of calls whose answers were not there, and could allow or deny.
     missing: Vec<String>,
+    /// Those that could only deny.
+    blocking: Vec<String>,
 }
 
 /// A statement that took part, with its place.
@@ -129,6 +131,7 @@ impl<'c> World<'c> {
             identity: Vec::new(),
             boundary: None,
             missing: Vec::new(),
+            blocking: Vec::new(),
         };
         self.identity(o, kind, &mut p);
         for g in o.list("GroupList").iter().filter_map(Value::as_str) {
@@ -144,12 +147,12 @@ impl<'c> World<'c> {
         if let Some(arn) = boundary.filter(|a| !a.is_empty()) {
             match self.managed(&arn) {
                 Some(d) => p.boundary = Some(d),
-                None => p.missing.push(format!("unread:iam-get-policy-version-{}", last(&arn))),
+                None => p.blocking.push(format!("unread:iam-get-policy-version-{}", last(&arn))),
             }
         }
         let detailed = self.called(&format!("iam-get-{kind}-{name}")) || self.called(&format!("iam-list-{kind}s"));
         if !detailed {
-            p.missing.push(format!("unread:iam-get-{kind}-{name}"));
+            p.blocking.push(format!("unread:iam-get-{kind}-{name}"));
         }
         p
     }
@@ -271,6 +274,7 @@ impl<'c> World<'c> {
 
     /// Whether a principal may do something: `resource_policy` is that of the resource with its place, or the id of the
     /// call whose answer is missing.
+    #[allow(clippy::too_many_arguments, reason = "one request; its parts have no other home")]
     pub fn may(
         &self,
         p: &Principal,
@@ -290,7 +294,6 @@ impl<'c> World<'c> {
             false => Caller::User(p.arn.clone()),
         };
         let mut missing = p.missing.clone();
-        missing.extend(self.organization.iter().cloned());
         let resource_policy = resource_policy.unwrap_or_else(|id| {
             missing.push(id);
             None
@@ -335,12 +338,15 @@ impl<'c> World<'c> {
         let outcome = decide(&request, &layers);
         let mut unknowns: Vec<String> = match outcome.decision {
             Decision::ExplicitDeny => return Answer::default(),
-            // What was not read could allow it.
+            // What was not read could allow it; policies of an organization and boundaries only deny.
             Decision::ImplicitDeny if missing.is_empty() => return Answer::default(),
             Decision::ImplicitDeny | Decision::Allow => Vec::new(),
             Decision::Unknown => outcome.unknown_keys.iter().map(|k| format!("request-key:{k}")).collect(),
         };
         unknowns.extend(missing);
+        if let Some(p) = p {
+            unknowns.extend(p.blocking.iter().chain(&self.organization).cloned());
+        }
         unknowns.sort();
         unknowns.dedup();
         let statements = outcome.statements.iter().filter_map(|s| {
