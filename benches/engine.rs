@@ -20,6 +20,10 @@ use kpath::snapshot::{ClusterOptions, Snapshot, file};
 #[path = "../examples/synth.rs"]
 mod synth;
 
+#[allow(dead_code, reason = "the example's own main")]
+#[path = "../examples/synth_aws.rs"]
+mod synth_aws;
+
 const SIZES: [usize; 3] = [1_000, 4_000, 16_000];
 
 fn main() {
@@ -82,6 +86,15 @@ fn network_of_a_large_cluster(bencher: Bencher<'_, '_>, pods: usize) {
         let network = Network::new(black_box(&cluster));
         exposures(&cluster, &network).len()
     });
+}
+
+/// The graph of a cluster without pods in an account with this many roles, two policies each, and two keys for five roles.
+#[divan::bench(args = [1_000, 5_000], sample_count = 5)]
+fn account(bencher: Bencher<'_, '_>, roles: usize) {
+    let texts = synth_aws::texts(roles, roles * 2 / 5);
+    let texts = texts.iter().map(|(n, t)| (n.as_str(), t.as_str()));
+    let cluster = kpath::snapshot::import::reader::read_texts(texts).into_cluster(&ClusterOptions::default());
+    bencher.counter(ItemsCount::new(roles)).bench(|| rules::build(black_box(&cluster)));
 }
 
 /// The graph with connections between pods.

@@ -72,9 +72,9 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// Whether the kind was read, or settled as empty by `--complete`.
+    /// Whether the kind was read, or settled as empty by `--complete`, which says nothing of a cloud account.
     pub fn was_read(&self, kind: Kind) -> bool {
-        self.complete || self.read.contains(&kind)
+        (self.complete && kind != Kind::CloudObject) || self.read.contains(&kind)
     }
 
     /// Kinds that were not read and whose objects could add a path.

@@ -154,7 +154,7 @@ pub fn starts(attack: &Attack, cluster: &Cluster, fact: FactId) -> Vec<FactId> {
                 out.extend(pod.running_containers().filter_map(|c| attack.id(Fact::Exec(p, c.ordinal))));
             }
         }
-        Some(Fact::Identity(_)) => out.extend(attack.id(Fact::ApiReach)),
+        Some(Fact::Identity(_) | Fact::CloudPrincipal(_)) => out.extend(attack.id(Fact::ApiReach)),
         _ => {}
     }
     out
@@ -333,6 +333,7 @@ pub fn missing(id: &str) -> Missing {
         "api-server-public" => "whether the API server is reachable from the internet".into(),
         "kubelet-reachable" => "whether a firewall lets connections of the cluster to kubelets through".into(),
         "request-key" => format!("which value {arg} has in the request"),
+        "ssm-managed" => format!("whether instance {arg} takes commands of Systems Manager"),
         "pod-identity-agent" => "whether the agent of EKS Pod Identity runs on the nodes".into(),
         "metadata-options" => format!("whether the metadata service of instance {arg} answers pods"),
         "access-policy" => format!("what the access policy {arg} gives"),

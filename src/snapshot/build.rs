@@ -20,7 +20,9 @@ pub fn list_unread(cluster: &mut Cluster) {
         }
     }
     if cluster.complete {
-        cluster.gaps.retain(|g| !g.id.starts_with("unread:"));
+        // Kinds of the cluster are settled; what is missing of a cloud account is not.
+        let kind = |id: &str| id.strip_prefix("unread:").is_some_and(|k| Kind::ALL.iter().any(|x| x.info().kind == k));
+        cluster.gaps.retain(|g| !kind(&g.id));
         return;
     }
     for kind in Kind::ALL {

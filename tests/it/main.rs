@@ -1,6 +1,7 @@
 //! Integration tests in one binary: linking once saves most of the build time.
 
 mod analysis;
+mod aws;
 mod canary;
 mod cli;
 mod collector;

@@ -5,6 +5,7 @@
 //! Developer Guide, EC2 User Guide ("Use IMDS").
 
 mod access;
+mod escalate;
 mod joins;
 mod metadata;
 mod targets;
@@ -43,6 +44,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     metadata::emit(ctx, &world, network);
     access::emit(ctx, &world);
     targets::emit(ctx, &world);
+    escalate::emit(ctx, &world);
 }
 
 /// Adds what a decision rests on: the statements, and the unknowns that leave it open.

@@ -32,6 +32,7 @@ struct Resource {
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     assume(ctx, world);
     account_admin(ctx, world);
+    unread(ctx, world);
     let keys: Vec<Resource> = world.of("KmsKey").map(|(i, o)| key(i, o)).collect();
     let buckets: Vec<Resource> = world.of("S3Bucket").map(|(i, o)| bucket(i, o)).collect();
     let secrets: Vec<Resource> = world.of("SecretsManagerSecret").map(|(i, o)| secret(i, o)).collect();
@@ -43,10 +44,33 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         each(ctx, world, p, &secrets, "aws-secretsmanager-read", &["secretsmanager:GetSecretValue"]);
         each(ctx, world, p, &secrets, "aws-resource-policy-write", &["secretsmanager:PutResourcePolicy"]);
     }
-    // An administrator of the account has all of it.
+    // An administrator of the account has all of it, and its clusters.
+    for p in world.principals.values() {
+        let e = Emit::scope(Fact::CloudPrincipal(p.index)).from(Fact::AccountAdmin);
+        ctx.emit(e.because(
+            cloud(p.index),
+            "/metadata/name",
+            "",
+            "an administrator takes on every role of the account",
+        ));
+    }
+    if let Some((index, o)) = world.eks() {
+        let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AccountAdmin);
+        let arn = o.text("arn").to_owned();
+        ctx.emit(e.because(cloud(index), "/spec/arn", arn, "an administrator of the account writes access entries"));
+    }
     for r in keys.iter().chain(&buckets).chain(&secrets) {
         let e = Emit::scope(Fact::CloudResource(r.index)).from(Fact::AccountAdmin);
         ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
+    }
+}
+
+/// A principal of which not every policy was read may do anything, by those.
+fn unread(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    for p in world.principals.values().filter(|p| !world.unread(p).is_empty()) {
+        let e = Emit::new("aws-iam-self-policy", Fact::AccountAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
+        let e = world.unread(p).iter().fold(e, |e, id| e.unless_known(id.clone()));
+        ctx.emit(e.because(cloud(p.index), "/metadata/name", "", "not all of its policies were read"));
     }
 }
 

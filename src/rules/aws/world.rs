@@ -293,7 +293,7 @@ impl<'c> World<'c> {
             }
             false => Caller::User(p.arn.clone()),
         };
-        let mut missing = p.missing.clone();
+        let mut missing = Vec::new();
         let resource_policy = resource_policy.unwrap_or_else(|id| {
             missing.push(id);
             None
@@ -338,14 +338,15 @@ impl<'c> World<'c> {
         let outcome = decide(&request, &layers);
         let mut unknowns: Vec<String> = match outcome.decision {
             Decision::ExplicitDeny => return Answer::default(),
-            // What was not read could allow it; policies of an organization and boundaries only deny.
+            // A policy of the resource that was not read could allow it. Of a principal that was not read whole it is said
+            // once that it may do anything (`targets::unread`).
             Decision::ImplicitDeny if missing.is_empty() => return Answer::default(),
             Decision::ImplicitDeny | Decision::Allow => Vec::new(),
             Decision::Unknown => outcome.unknown_keys.iter().map(|k| format!("request-key:{k}")).collect(),
         };
         unknowns.extend(missing);
         if let Some(p) = p {
-            unknowns.extend(p.blocking.iter().chain(&self.organization).cloned());
+            unknowns.extend(p.missing.iter().chain(&p.blocking).chain(&self.organization).cloned());
         }
         unknowns.sort();
         unknowns.dedup();
@@ -365,6 +366,11 @@ impl<'c> World<'c> {
         Some((super::cloud(index), format!("/{pointer}")))
     }
 
+    /// Ids of what was not read of a principal's own policies.
+    pub fn unread<'p>(&self, p: &'p Principal) -> &'p [String] {
+        &p.missing
+    }
+
     /// Whether a boundary limits a principal, whatever policies it gives itself.
     pub fn bounded(&self, p: &Principal) -> bool {
         p.boundary.is_some()
@@ -378,7 +384,7 @@ impl<'c> World<'c> {
                 s.actions.not || s.actions.list.iter().any(|a| actions.iter().any(|x| pattern::matches_action(a, x)))
             })
         };
-        !p.missing.is_empty() || p.identity.iter().any(|d| allows(&d.document))
+        p.identity.iter().any(|d| allows(&d.document))
     }
 
     /// Patterns of resources in the policies of a principal that begin in this way.

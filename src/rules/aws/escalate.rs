@@ -1,0 +1,183 @@
+//! Ways from one principal to another that IAM allows: credentials, trust policies, roles passed to services, nodes.
+
+use std::collections::BTreeSet;
+
+use super::world::{Answer, Principal, World, last};
+use super::{cloud, resting};
+use crate::iam::{Caller, Context, principal};
+use crate::model::kind::{Kind, Obj};
+use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::fact::Fact;
+
+/// Services that run code with a role that is passed to them: the principal of the service, and the actions that start it
+/// (pathfinding.cloud; PMapper; IAM User Guide, "Grant a user permissions to pass a role to an AWS service").
+const SERVICES: [(&str, &[&str]); 9] = [
+    ("ec2.amazonaws.com", &["ec2:RunInstances"]),
+    ("lambda.amazonaws.com", &["lambda:CreateFunction", "lambda:InvokeFunction"]),
+    ("ecs-tasks.amazonaws.com", &["ecs:RegisterTaskDefinition", "ecs:RunTask"]),
+    ("codebuild.amazonaws.com", &["codebuild:CreateProject", "codebuild:StartBuild"]),
+    ("glue.amazonaws.com", &["glue:CreateJob", "glue:StartJobRun"]),
+    ("sagemaker.amazonaws.com", &["sagemaker:CreateNotebookInstance", "sagemaker:CreatePresignedNotebookInstanceUrl"]),
+    ("cloudformation.amazonaws.com", &["cloudformation:CreateStack"]),
+    ("states.amazonaws.com", &["states:CreateStateMachine", "states:StartExecution"]),
+    ("pods.eks.amazonaws.com", &["eks:CreatePodIdentityAssociation"]),
+];
+
+/// Actions that give the credentials or the trust of another principal: kind of the target, action, technique.
+const TAKES: [(&str, &str, &str); 4] = [
+    ("IamUser", "iam:CreateAccessKey", "aws-iam-credentials"),
+    ("IamUser", "iam:CreateLoginProfile", "aws-iam-credentials"),
+    ("IamUser", "iam:UpdateLoginProfile", "aws-iam-credentials"),
+    ("IamRole", "iam:UpdateAssumeRolePolicy", "aws-iam-trust-edit"),
+];
+
+/// Actions that run commands on an instance.
+const COMMANDS: [&str; 3] = ["ssm:SendCommand", "ssm:StartSession", "ec2-instance-connect:SendSSHPublicKey"];
+
+/// Emits the ways.
+pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    takes(ctx, world);
+    passed(ctx, world);
+    nodes(ctx, world);
+    targets_of_associations(ctx, world);
+}
+
+fn takes(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    for (kind, action, technique) in TAKES {
+        for p in world.principals.values().filter(|p| world.could(p, &[action])) {
+            for target in world.principals.values().filter(|t| t.arn != p.arn) {
+                let is = ctx.cluster.objects.cloud.get(target.index as usize).is_some_and(|o| o.kind() == kind);
+                if !is {
+                    continue;
+                }
+                let account = principal::account(&target.arn).unwrap_or_default();
+                if principal::account(&p.arn) != Some(account) {
+                    continue;
+                }
+                let context = world.context(&p.arn, account);
+                let answer = world.may(p, action, &target.arn, account, Ok(None), Vec::new(), &context);
+                if answer.open {
+                    let e =
+                        Emit::new(technique, Fact::CloudPrincipal(target.index)).from(Fact::CloudPrincipal(p.index));
+                    ctx.emit(resting(e.tier(3), &answer, p.index));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a principal may do something on some resource: the resources are those that its policies name, and any.
+fn somewhere(world: &World<'_>, p: &Principal, action: &str) -> Answer {
+    let account = principal::account(&p.arn).unwrap_or_default();
+    let partition = p.arn.split(':').nth(1).unwrap_or("aws");
+    let service = action.split(':').next().unwrap_or_default();
+    let mut resources: BTreeSet<String> = world.patterns(p, &format!("arn:{partition}:{service}:"));
+    resources.insert(format!("arn:{partition}:{service}:region:{account}:kpath/kpath"));
+    let context = world.context(&p.arn, account);
+    let answers = resources.iter().map(|r| world.may(p, action, r, account, Ok(None), Vec::new(), &context));
+    answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()).unwrap_or_default()
+}
+
+/// A role that a service runs code with, for who may pass it and start that.
+fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    let passing: Vec<&Principal> = world.principals.values().filter(|p| world.could(p, &["iam:PassRole"])).collect();
+    if passing.is_empty() {
+        return;
+    }
+    for (service, actions) in SERVICES {
+        let caller = Caller::Service(service.to_owned());
+        let mut c = Context::new();
+        c.set_unknown("*");
+        let trusting: Vec<(u32, &str)> = world
+            .of("IamRole")
+            .filter_map(|(i, o)| {
+                let (name, trust) = World::trust(o)?;
+                let answer = world.trusts(&caller, "sts:AssumeRole", o.text("Arn"), (name, &trust), &c);
+                answer.open.then(|| (i, o.text("Arn")))
+            })
+            .collect();
+        if trusting.is_empty() {
+            continue;
+        }
+        for p in &passing {
+            let starts: Vec<Answer> = actions.iter().map(|a| somewhere(world, p, a)).collect();
+            if !starts.iter().all(|a| a.open) {
+                continue;
+            }
+            for (role, arn) in trusting.iter().filter(|(_, arn)| *arn != p.arn) {
+                let account = principal::account(arn).unwrap_or_default();
+                let mut context = world.context(&p.arn, account);
+                context.set("iam:PassedToService", [service]);
+                let pass = world.may(p, "iam:PassRole", arn, account, Ok(None), Vec::new(), &context);
+                if pass.open && principal::account(&p.arn) == Some(account) {
+                    let technique = match service {
+                        "pods.eks.amazonaws.com" => "aws-eks-podidentity-write",
+                        _ => "aws-passrole-compute",
+                    };
+                    let mut e = Emit::new(technique, Fact::CloudPrincipal(*role)).from(Fact::CloudPrincipal(p.index));
+                    if technique == "aws-eks-podidentity-write" {
+                        // A pod of the attacker's own has the account that is associated.
+                        e = e.from(Fact::AllWorkloads);
+                    }
+                    let e = resting(e.tier(3), &pass, p.index);
+                    ctx.emit(starts.iter().fold(e, |e, a| resting(e, a, p.index)));
+                }
+            }
+        }
+    }
+}
+
+/// Root on a node, for who may run commands on its instance.
+fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    for p in world.principals.values().filter(|p| world.could(p, &COMMANDS)) {
+        let account = principal::account(&p.arn).unwrap_or_default();
+        for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
+            let Some((instance, o)) = world.find("Ec2Instance", last(&n.spec.provider_id)) else { continue };
+            let region = region(&n.spec.provider_id);
+            let arn = format!("arn:aws:ec2:{region}:{account}:instance/{}", o.metadata.name);
+            let context = world.context(&p.arn, account);
+            let answers = COMMANDS.iter().map(|a| world.may(p, a, &arn, account, Ok(None), Vec::new(), &context));
+            let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());
+            if let Some(answer) = best {
+                let node = Obj { kind: Kind::Node, index: i };
+                let e = Emit::new("aws-ssm-to-node", Fact::Node(i)).from(Fact::CloudPrincipal(p.index)).tier(2);
+                // Whether the agent of Systems Manager answers is not in the data.
+                let e = e.unless_known(format!("ssm-managed:{}", o.metadata.name));
+                let e = e.because(node, "/spec/providerID", n.spec.provider_id.clone(), "the node is this instance");
+                let e = e.because(cloud(instance), "/metadata/name", "", "the instance");
+                ctx.emit(resting(e, &answer, p.index));
+            }
+        }
+    }
+}
+
+/// The region of a node: its zone without the letter, `aws:///eu-west-1a/i-1`.
+fn region(provider_id: &str) -> &str {
+    let zone = provider_id.trim_start_matches("aws:///").split('/').next().unwrap_or_default();
+    zone.trim_end_matches(|c: char| c.is_ascii_lowercase())
+}
+
+/// Roles behind roles of Pod Identity: the second trusts the first, with the external id of the association.
+fn targets_of_associations(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    for (index, a) in world.of("EksPodIdentityAssociation") {
+        let first = world.principals.get(a.text("roleArn"));
+        let (Some(p), Some(target)) = (first, world.principals.get(a.text("targetRoleArn"))) else { continue };
+        let Some((_, o)) = world.find("IamRole", last(&target.arn)) else { continue };
+        let Some((name, trust)) = World::trust(o) else { continue };
+        let account = principal::account(&target.arn).unwrap_or_default();
+        let mut context = world.context(&p.arn, account);
+        match a.text("externalId") {
+            "" => context.set_absent("sts:ExternalId"),
+            id => context.set("sts:ExternalId", [id]),
+        }
+        let answer =
+            world.may(p, "sts:AssumeRole", &target.arn, account, Ok(Some((name, &trust))), Vec::new(), &context);
+        if answer.open {
+            let e = Emit::new("aws-pod-identity-target", Fact::CloudPrincipal(target.index));
+            let e = e.from(Fact::CloudPrincipal(p.index));
+            let arn = a.text("targetRoleArn").to_owned();
+            let e = e.because(cloud(index), "/spec/targetRoleArn", arn, "the association goes on to this role");
+            ctx.emit(resting(e, &answer, p.index));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! AWS accounts from saved answers: where they are read, what is missing, evidence, and scale.
+
+use std::path::Path;
+use std::process::Command;
+
+use kpath::model::{Cluster, Kind};
+use kpath::report::{answer, name};
+use kpath::rules;
+use kpath::snapshot::{ClusterOptions, file};
+use kpath::verify::evidence;
+use serde_json::Value;
+
+use crate::support::{account_of, repo, snapshot_of};
+
+fn kpath(args: &[&str]) -> (i32, String, String) {
+    let o = Command::new(env!("CARGO_BIN_EXE_kpath")).args(args).env("NO_COLOR", "1").output().unwrap();
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    (o.status.code().unwrap_or(-1), text(&o.stdout), text(&o.stderr))
+}
+
+/// Writes a fixture as a dump: objects, and the answers in a folder of their own.
+fn dump(technique: &str, dir: &Path, answers: &Path) {
+    let fixture = repo(&format!("testdata/techniques/{technique}/fires.yaml"));
+    std::fs::copy(&fixture, dir.join("cluster.yaml")).unwrap();
+    std::fs::create_dir_all(answers).unwrap();
+    for (call, answer) in account_of(&fixture) {
+        std::fs::write(answers.join(call.trim_start_matches("aws/")), answer).unwrap();
+    }
+}
+
+fn ask(args: &[&str]) -> Value {
+    let all: Vec<&str> = ["can"].iter().chain(args).copied().chain(["--complete", "-o", "json"]).collect();
+    let (_, out, err) = kpath(&all);
+    serde_json::from_str(&out).unwrap_or_else(|e| panic!("{args:?}: {e}: {err}"))
+}
+
+#[test]
+fn answers_are_read_beside_the_dump_and_from_a_folder_and_from_a_snapshot() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    dump("aws-kms-decrypt", dir.path(), &other.path().join("answers"));
+    let (f, aws) = (dir.path().to_str().unwrap(), other.path().join("answers"));
+    let aws = aws.to_str().unwrap();
+    let question = ["pod/prod/app", "reach", "kms/k-1", "-f", f];
+    let without = ask(&question);
+    assert_eq!(
+        (&without["answer"], &without["unknownBecause"][0]["id"]),
+        (&"unknown".into(), &"unread:CloudObject".into())
+    );
+    let with: Vec<&str> = question.iter().copied().chain(["--aws-data", aws]).collect();
+    let with = ask(&with);
+    assert_eq!(with["answer"], "yes", "{with}");
+    let steps = with["proof"]["steps"].as_array().unwrap();
+    let techniques: Vec<&str> = steps.iter().filter_map(|s| s["technique"].as_str()).collect();
+    assert_eq!(techniques, ["aws-irsa", "aws-kms-decrypt"], "{with}");
+    assert_eq!(steps[1]["verify"], "aws kms get-key-policy --key-id k-1 --policy-name default");
+    dump("aws-kms-decrypt", dir.path(), &dir.path().join("aws"));
+    assert_eq!(ask(&question)["proof"], with["proof"], "a folder aws beside the dump");
+    let saved = other.path().join("s.kpath");
+    let (code, _, err) = kpath(&["snapshot", "-f", f, "-o", saved.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    let again = ask(&["pod/prod/app", "reach", "kms/k-1", "--snapshot", saved.to_str().unwrap()]);
+    assert_eq!(again["proof"], with["proof"], "a snapshot");
+    assert_eq!(file::read(&saved).unwrap().objects.lines(Kind::CloudObject).len(), 15, "6 objects, 9 calls");
+    // What a proof says can be checked.
+    let proof = other.path().join("proof.json");
+    kpath(&["can", "pod/prod/app", "reach", "kms/k-1", "-f", f, "--complete", "--proof", proof.to_str().unwrap()]);
+    let (code, out, err) = kpath(&["verify", proof.to_str().unwrap(), "-f", f, "--complete"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn an_answer_that_is_missing_is_named() {
+    for (file, to, id, answer) in [
+        ("kms-get-key-policy-k-1", "kms/k-1", "unread:kms-get-key-policy-k-1", "unknown"),
+        ("organizations-describe-organization", "kms/k-1", "unread:organizations-describe-organization", "unknown"),
+        ("sts-get-caller-identity", "kms/k-1", "", "yes"),
+        ("iam-list-open-id-connect-providers", "kms/k-1", "", "no"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        dump("aws-kms-decrypt", dir.path(), &dir.path().join("aws"));
+        std::fs::remove_file(dir.path().join(format!("aws/{file}.json"))).unwrap();
+        let v = ask(&["pod/prod/app", "reach", to, "-f", dir.path().to_str().unwrap()]);
+        assert_eq!(v["answer"], answer, "{file}: {v}");
+        if !id.is_empty() {
+            assert!(v["unknownBecause"].to_string().contains(id), "{file}: {v}");
+            assert!(v["unknownBecause"].to_string().contains("--aws-data"), "{file}: {v}");
+        }
+    }
+    // A file that is broken costs no other, and is named.
+    let dir = tempfile::tempdir().unwrap();
+    dump("aws-kms-decrypt", dir.path(), &dir.path().join("aws"));
+    std::fs::write(dir.path().join("aws/kms-get-key-policy-k-1.json"), "{\"Policy\": \"hunter2").unwrap();
+    std::fs::write(dir.path().join("aws/lambda-list-functions.json"), "{}").unwrap();
+    let v = ask(&["pod/prod/app", "reach", "kms/k-1", "-f", dir.path().to_str().unwrap()]);
+    assert_eq!(v["answer"], "unknown");
+    let gaps = v["gaps"].to_string();
+    assert!(gaps.contains("unread:kms-get-key-policy-k-1") && gaps.contains("lambda-list-functions"), "{gaps}");
+    assert!(!v.to_string().contains("hunter2"), "{v}");
+}
+
+#[test]
+fn selectors_of_an_account() {
+    let dir = tempfile::tempdir().unwrap();
+    dump("aws-access-entry", dir.path(), &dir.path().join("aws"));
+    let f = dir.path().to_str().unwrap();
+    for from in ["role:app", "role:arn:aws:iam::111122223333:role/app", "role:a*"] {
+        assert_eq!(ask(&[from, "reach", "cluster-admin", "-f", f])["answer"], "yes", "{from}");
+    }
+    let (code, _, err) = kpath(&["can", "pod/prod/app", "reach", "role:ap", "-f", f, "--complete"]);
+    assert!(code == 2 && err.contains("did you mean \"app\"?"), "{err}");
+    assert_eq!(ask(&["pod/prod/app", "reach", "account-admin", "-f", f])["answer"], "no");
+}
+
+/// Every field that a step of an account cites is there, and says what is cited.
+#[test]
+fn evidence_says_what_the_answers_say() {
+    let mut checked = 0;
+    for e in std::fs::read_dir(repo("testdata/techniques")).unwrap() {
+        for f in ["fires", "near-miss"] {
+            let path = e.as_ref().unwrap().path().join(format!("{f}.yaml"));
+            let account = account_of(&path);
+            if account.is_empty() {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let texts: Vec<_> = [("cluster.yaml".to_owned(), text)].into_iter().chain(account).collect();
+            let cluster = snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None });
+            assert!(cluster.gaps.is_empty(), "{}: {:?}", path.display(), cluster.gaps);
+            let attack = rules::build(&cluster);
+            for x in &attack.graph.instances {
+                for cited in &x.evidence {
+                    let Some(o) = rules::ctx::unpack(cited.object).filter(|o| o.kind == Kind::CloudObject) else {
+                        continue;
+                    };
+                    let object = cluster.objects.json(o.kind, o.index as usize).unwrap();
+                    let (pointer, value) = (attack.graph.text(cited.pointer), attack.graph.text(cited.value));
+                    let agrees = evidence::agrees(&object, pointer, value);
+                    assert!(
+                        agrees.is_ok(),
+                        "{}: {agrees:?} {}",
+                        path.display(),
+                        name::object(&cluster, cited.object).short()
+                    );
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 60, "{checked}");
+}
+
+#[allow(dead_code, reason = "the example's own main")]
+#[path = "../../examples/synth_aws.rs"]
+mod synth;
+
+fn large(roles: usize, keys: usize) -> Cluster {
+    snapshot_of(&synth::texts(roles, keys)).into_cluster(&ClusterOptions { complete: true, version: None })
+}
+
+/// Twice the account gives twice the graph, not four times.
+#[test]
+fn the_graph_grows_with_the_account_and_not_faster() {
+    let count = |n: usize| rules::build(&large(n, n / 2)).graph.instances.len();
+    let (small, big) = (count(200), count(400));
+    assert!(big < small * 3, "{small} {big}");
+    // The answer is there all the same.
+    let cluster = large(200, 100);
+    let attack = rules::build(&cluster);
+    let pick = |s: &str| kpath::query::selector::resolve(&attack, &cluster, s, false).unwrap();
+    let question = answer::Question::new();
+    for (to, wanted) in [("kms/k-50", answer::Verdict::Yes), ("kms/k-51", answer::Verdict::No)] {
+        let a = answer::ask(&attack, &cluster, &question, &pick("role:role-150"), &pick(to), 1);
+        assert_eq!(a.answer, wanted, "{to}");
+    }
+}
