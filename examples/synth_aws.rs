@@ -68,6 +68,7 @@ pub fn texts(roles: usize, keys: usize) -> Vec<(String, String)> {
         (0..keys)
             .map(|n| (format!("aws/kms-get-key-policy-k-{n}.json"), json!({"Policy": root.to_string()}).to_string())),
     );
+    texts.extend((0..keys).map(|n| (format!("aws/kms-list-grants-k-{n}.json"), json!({"Grants": []}).to_string())));
     texts.push(("c.yaml".to_owned(), "{apiVersion: v1, kind: Namespace, metadata: {name: team}}\n".to_owned()));
     texts
 }

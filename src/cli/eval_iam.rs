@@ -97,7 +97,10 @@ pub(super) fn line(text: &str) -> Result<Value, String> {
         grants: c
             .grants
             .into_iter()
-            .map(|g| Grant {
+            .enumerate()
+            .map(|(index, g)| Grant {
+                name: "grants".to_owned(),
+                index,
                 grantee: g.grantee_principal,
                 operations: g.operations,
                 constrained: g.constraints.is_some_and(|c| !c.is_empty()),

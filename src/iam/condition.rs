@@ -126,9 +126,9 @@ fn operator(name: &str) -> (Operator, Set, bool) {
 }
 
 impl Condition {
-    /// Whether it asks for one of its values, by an operator that an absent key fails.
-    pub fn is_positive(&self) -> bool {
-        matches!(self.operator, Operator::Compare(_, false)) && !self.if_exists && self.set != Set::All
+    /// Whether it asks for one of its values as they stand, by an operator that an absent key fails.
+    pub fn is_exact(&self) -> bool {
+        self.operator == Operator::Compare(Compare::Equals, false) && !self.if_exists && self.set != Set::All
     }
 
     /// Whether the condition holds for a request. Keys that leave it open are added to `open`.

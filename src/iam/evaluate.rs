@@ -53,6 +53,10 @@ pub struct Layers<'p> {
 /// A grant of a KMS key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
+    /// Name to cite it by, and its place there.
+    pub name: String,
+    /// Place in the list.
+    pub index: usize,
     /// ARN of the principal.
     pub grantee: String,
     /// Operations, such as `Decrypt`.
@@ -117,6 +121,13 @@ struct Found {
     open: BTreeSet<String>,
 }
 
+impl Found {
+    fn take(&mut self, other: &Found) {
+        self.cited.extend(other.cited.iter().cloned());
+        self.open.extend(other.open.iter().cloned());
+    }
+}
+
 /// Decides a request.
 pub fn decide(request: &Request<'_>, layers: &Layers<'_>) -> Outcome {
     // Organizations limit users and roles of their accounts, not services, and not roles that are linked to one.
@@ -171,59 +182,84 @@ pub fn decide(request: &Request<'_>, layers: &Layers<'_>) -> Outcome {
     Outcome { decision, statements, unknown_keys }
 }
 
-/// Whether policies of identity and resource allow it, organizations aside.
+/// Whether policies of identity and resource allow it, organizations aside. Only what takes part in a way that allows, or
+/// may, is cited.
 fn granted(request: &Request<'_>, layers: &Layers<'_>, found: &mut Found) -> Truth {
     let caller = request.caller;
     let same = caller.account() == Some(request.resource_account);
     // How the policy of the resource allows: itself, by the role, by the account.
-    let mut by = [Truth::No; 3];
+    let mut by: [(Truth, Found); 3] = Default::default();
     if let Some(p) = &layers.resource {
         let kinds = [Means::Itself, Means::Role, Means::Account];
-        for (slot, kind) in by.iter_mut().zip(kinds) {
-            *slot =
-                any(request, p, Effect::Allow, found, |_, s| Truth::of(caller.means(s.principals.as_ref()) == kind));
+        for ((truth, cited), kind) in by.iter_mut().zip(kinds) {
+            *truth =
+                any(request, p, Effect::Allow, cited, |_, s| Truth::of(caller.means(s.principals.as_ref()) == kind));
         }
         if layers.restrict_public_buckets && !same && is_public(p.1) {
-            by = [Truth::No; 3];
+            by = Default::default();
         }
     }
     let [itself, role, account] = by;
     if matches!(caller, Caller::Service(_) | Caller::Federated(_)) {
-        return itself;
+        found.take(&itself.1);
+        return itself.0;
     }
+    let mut own = Found::default();
     let identity = Truth::any(
-        layers.identity.iter().map(|p| any(request, p, Effect::Allow, found, |_, _| Truth::Yes)).collect::<Vec<_>>(),
+        layers.identity.iter().map(|p| any(request, p, Effect::Allow, &mut own, |_, _| Truth::Yes)).collect::<Vec<_>>(),
     );
+    let mut bounds = Found::default();
     let mut within = |p: &Option<Policy<'_>>| match p {
         None => Truth::Yes,
-        Some(p) => any(request, p, Effect::Allow, found, |_, _| Truth::Yes),
+        Some(p) => any(request, p, Effect::Allow, &mut bounds, |_, _| Truth::Yes),
     };
     let limits = within(&layers.boundary).and(within(&layers.session));
-    let by_grant = Truth::any(layers.grants.iter().map(|g| by_grant(request, g)));
-    if !same {
-        return Truth::any(by).and(identity).and(limits).or(by_grant);
-    }
+    let mut by_grants = Found::default();
+    let grant = Truth::any(layers.grants.iter().map(|g| by_grant(request, g, &mut by_grants)).collect::<Vec<_>>());
     // A key and a role answer to the account only where their own policy says so.
     let (service, _) = request.action.split_once(':').unwrap_or_default();
     let closed = service.eq_ignore_ascii_case("kms") && request.resource.contains(":key/")
         || service.eq_ignore_ascii_case("sts") && request.resource.contains(":role/");
-    let by_account = if closed { account } else { Truth::Yes };
-    Truth::any([itself, role.and(limits), by_account.and(identity).and(limits), by_grant])
+    let nothing = Found::default();
+    let ways: Vec<(Truth, Vec<&Found>)> = match same {
+        false => {
+            let outside = Truth::any([itself.0, role.0, account.0]);
+            vec![(outside.and(identity).and(limits), vec![&itself.1, &role.1, &account.1, &own, &bounds])]
+        }
+        true => {
+            let (by_account, cited) = if closed { (account.0, &account.1) } else { (Truth::Yes, &nothing) };
+            vec![
+                (itself.0, vec![&itself.1]),
+                (role.0.and(limits), vec![&role.1, &bounds]),
+                (by_account.and(identity).and(limits), vec![cited, &own, &bounds]),
+            ]
+        }
+    };
+    let ways: Vec<(Truth, Vec<&Found>)> = ways.into_iter().chain([(grant, vec![&by_grants])]).collect();
+    let best = Truth::any(ways.iter().map(|(t, _)| *t));
+    for cited in ways.iter().filter(|(t, _)| *t == best && best != Truth::No).flat_map(|(_, f)| f) {
+        found.take(cited);
+    }
+    best
 }
 
-fn by_grant(request: &Request<'_>, grant: &Grant) -> Truth {
+fn by_grant(request: &Request<'_>, grant: &Grant, found: &mut Found) -> Truth {
     let is = match request.caller {
         Caller::User(arn) => grant.grantee == *arn,
         Caller::Session(arn, role) => grant.grantee == *role || grant.grantee == *arn,
         _ => false,
     };
     let operation = request.action.split_once(':').map_or("", |(_, a)| a);
-    let hit = is && grant.operations.iter().any(|o| o.eq_ignore_ascii_case(operation));
-    match (hit, grant.constrained) {
-        (false, _) => Truth::No,
-        (true, true) => Truth::Unknown,
-        (true, false) => Truth::Yes,
+    if !is || !grant.operations.iter().any(|o| o.eq_ignore_ascii_case(operation)) {
+        return Truth::No;
     }
+    let sure = !grant.constrained;
+    found.cited.push(Cited { policy: grant.name.clone(), statement: grant.index, denies: false, sure });
+    if sure {
+        return Truth::Yes;
+    }
+    found.open.insert("kms:EncryptionContext".to_owned());
+    Truth::Unknown
 }
 
 /// Whether a bucket policy is public: it allows everyone without a condition on who (S3 User Guide, "The meaning of

@@ -1,9 +1,10 @@
 //! Kleene's three values.
 
 /// False, unknown or true, in that order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Truth {
     /// False.
+    #[default]
     No,
     /// It depends on something that is not known.
     Unknown,

@@ -205,6 +205,7 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             None => String::new(),
         },
         Fact::AccountAdmin => "is account-admin".into(),
+        Fact::AnyPrincipal => "acts as a principal of the account".into(),
         Fact::Imds(n) => format!("asks the metadata service of node/{}", node(n)),
         Fact::ImageWrite(n) => {
             let name = attack.repositories.get(n as usize).map_or("", String::as_str);

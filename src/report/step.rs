@@ -264,8 +264,9 @@ fn aws(cluster: &Cluster, o: &super::name::ObjectName, pointer: &str) -> String 
         }
         ("EksCluster", _) => format!("aws eks describe-cluster --name {name}"),
         ("EksAccessEntry", _) => format!(
-            "aws eks list-associated-access-policies --cluster-name {} --principal-arn {name}",
-            text("clusterName")
+            "aws eks list-associated-access-policies --cluster-name {} --principal-arn {}",
+            text("clusterName"),
+            text("principalArn")
         ),
         ("EksPodIdentityAssociation", _) => format!(
             "aws eks describe-pod-identity-association --cluster-name {} --association-id {name}",

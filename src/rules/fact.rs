@@ -113,6 +113,8 @@ pub enum Fact {
     CloudResource(u32),
     /// Administers the cloud account.
     AccountAdmin,
+    /// Acts as some principal of the cloud account.
+    AnyPrincipal,
     /// Gets credentials from the metadata service of a node.
     Imds(u32),
     /// Can push to a repository of images, by number.
@@ -314,6 +316,7 @@ impl Fact {
                 | Fact::PolicyGone(_)
                 | Fact::FootholdIn(_)
                 | Fact::KubeletsOf(_)
+                | Fact::AnyPrincipal
                 | Fact::RoutesSomewhere
                 | Fact::NetClass(_)
                 | Fact::NetOpen

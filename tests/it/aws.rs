@@ -8,7 +8,7 @@ use kpath::report::{answer, name};
 use kpath::rules;
 use kpath::snapshot::{ClusterOptions, file};
 use kpath::verify::evidence;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{account_of, repo, snapshot_of};
 
@@ -74,7 +74,14 @@ fn an_answer_that_is_missing_is_named() {
         ("kms-get-key-policy-k-1", "kms/k-1", "unread:kms-get-key-policy-k-1", "unknown"),
         ("organizations-describe-organization", "kms/k-1", "unread:organizations-describe-organization", "unknown"),
         ("sts-get-caller-identity", "kms/k-1", "", "yes"),
-        ("iam-list-open-id-connect-providers", "kms/k-1", "", "no"),
+        ("iam-list-open-id-connect-providers", "kms/k-1", "", "yes"),
+        (
+            "iam-get-open-id-connect-provider-EXAMPLE",
+            "kms/k-1",
+            "unread:iam-get-open-id-connect-provider-EXAMPLE",
+            "unknown",
+        ),
+        ("kms-list-grants-k-1", "kms/k-1", "", "yes"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         dump("aws-kms-decrypt", dir.path(), &dir.path().join("aws"));
@@ -96,6 +103,212 @@ fn an_answer_that_is_missing_is_named() {
     let gaps = v["gaps"].to_string();
     assert!(gaps.contains("unread:kms-get-key-policy-k-1") && gaps.contains("lambda-list-functions"), "{gaps}");
     assert!(!v.to_string().contains("hunter2"), "{v}");
+}
+
+/// One change to the answers of a fixture, and what follows.
+#[test]
+fn what_a_look_with_fresh_eyes_found() {
+    const ROLE: &str = "arn:aws:iam::111122223333:role/app";
+    let policy = |s: Value| json!({"Version": "2012-10-17", "Statement": s});
+    let entry = |cluster: &str, created: Value| json!({"accessEntry": {"principalArn": ROLE, "clusterName": cluster, "type": "STANDARD", "username": "x", "kubernetesGroups": [], "createdAt": created}});
+    let cases: Vec<(&str, &str, &str, Vec<(&str, Value)>, &str)> = vec![
+        (
+            "a constrained grant",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![
+                (
+                    "kms-list-grants-k-1",
+                    json!({"Grants": [{"KeyId": "k-1", "GranteePrincipal": ROLE, "Operations": ["Decrypt"], "Constraints": {"EncryptionContextEquals": {"a": "b"}}}]}),
+                ),
+                ("kms-get-key-policy-k-1", json!({"Policy": policy(json!([])).to_string()})),
+            ],
+            "unknown",
+        ),
+        (
+            "a plain grant",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![
+                (
+                    "kms-list-grants-k-1",
+                    json!({"Grants": [{"KeyId": "k-1", "GranteePrincipal": ROLE, "Operations": ["Decrypt"]}]}),
+                ),
+                ("kms-get-key-policy-k-1", json!({"Policy": policy(json!([])).to_string()})),
+            ],
+            "yes",
+        ),
+        (
+            "a key that signs",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![(
+                "kms-describe-key-k-1",
+                json!({"KeyMetadata": {"KeyId": "k-1", "Arn": "arn:aws:kms:eu-west-1:111122223333:key/k-1", "KeyUsage": "SIGN_VERIFY"}}),
+            )],
+            "no",
+        ),
+        (
+            "another cluster's entry",
+            "aws-access-entry",
+            "cluster-admin",
+            vec![
+                ("eks-describe-access-entry-app", entry("staging", json!("2025-06-01T00:00:00Z"))),
+                (
+                    "eks-list-associated-access-policies-app",
+                    json!({"clusterName": "staging", "principalArn": ROLE, "associatedAccessPolicies": [{"policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": {"type": "cluster"}}]}),
+                ),
+            ],
+            "no",
+        ),
+        (
+            "an entry that is not listed",
+            "aws-access-entry",
+            "cluster-admin",
+            vec![("eks-list-access-entries-prod", json!({"accessEntries": []}))],
+            "no",
+        ),
+        (
+            "an entry that is not described",
+            "aws-auth-mapping",
+            "cluster-admin",
+            vec![("eks-list-access-entries-prod", json!({"accessEntries": [ROLE]}))],
+            "unknown",
+        ),
+        (
+            "a dead entry by seconds",
+            "aws-access-entry",
+            "cluster-admin",
+            vec![("eks-describe-access-entry-app", entry("prod", json!(1_600_000_000)))],
+            "no",
+        ),
+        (
+            "an entry of a time that is not known",
+            "aws-access-entry",
+            "cluster-admin",
+            vec![("eks-describe-access-entry-app", entry("prod", json!("then")))],
+            "unknown",
+        ),
+        (
+            "a broken bucket policy",
+            "aws-s3-read",
+            "bucket/receipts",
+            vec![("s3api-get-bucket-policy-receipts", json!({"Policy": "{\"Statement\": broken"}))],
+            "unknown",
+        ),
+        (
+            "objects by a policy of the bucket",
+            "aws-s3-read",
+            "bucket/receipts",
+            vec![
+                ("iam-get-account-authorization-details", json!(null)),
+                (
+                    "s3api-get-bucket-policy-receipts",
+                    json!({"Policy": policy(json!([{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::receipts/2025/*"}])).to_string()}),
+                ),
+            ],
+            "yes",
+        ),
+        (
+            "a service control policy that was not read",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![
+                (
+                    "organizations-describe-organization",
+                    json!({"Organization": {"Id": "o-1", "MasterAccountId": "999999999999"}}),
+                ),
+                ("organizations-list-parents-111122223333", json!({"Parents": [{"Id": "r-1", "Type": "ROOT"}]})),
+                (
+                    "organizations-list-policies-for-target-111122223333-SERVICE_CONTROL_POLICY",
+                    json!({"Policies": [{"Id": "p-1"}]}),
+                ),
+            ],
+            "unknown",
+        ),
+        (
+            "a resource control policy",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![
+                (
+                    "organizations-describe-organization",
+                    json!({"Organization": {"Id": "o-1", "MasterAccountId": "999999999999"}}),
+                ),
+                (
+                    "organizations-list-policies-for-target-111122223333-RESOURCE_CONTROL_POLICY",
+                    json!({"Policies": [{"Id": "p-2"}]}),
+                ),
+                (
+                    "organizations-describe-policy-p-2",
+                    json!({"Policy": {"PolicySummary": {"Id": "p-2"}, "Content": policy(json!([{"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}])).to_string()}}),
+                ),
+            ],
+            "no",
+        ),
+        (
+            "two clusters",
+            "aws-irsa",
+            "role:app",
+            vec![(
+                "eks-describe-cluster-dev",
+                json!({"cluster": {"name": "dev", "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/dev", "identity": {"oidc": {"issuer": "https://other"}}}}),
+            )],
+            "unknown",
+        ),
+        (
+            "a session policy",
+            "aws-pod-identity",
+            "role:app",
+            vec![(
+                "eks-describe-pod-identity-association-a-1",
+                json!({"association": {"associationId": "a-1", "clusterName": "prod", "namespace": "prod", "serviceAccount": "app", "roleArn": ROLE, "policy": policy(json!([])).to_string()}}),
+            )],
+            "unknown",
+        ),
+        (
+            "an association of another cluster",
+            "aws-pod-identity",
+            "role:app",
+            vec![(
+                "eks-describe-pod-identity-association-a-1",
+                json!({"association": {"associationId": "a-1", "clusterName": "dev", "namespace": "prod", "serviceAccount": "app", "roleArn": ROLE}}),
+            )],
+            "no",
+        ),
+        (
+            "a page of several",
+            "aws-kms-decrypt",
+            "kms/k-1",
+            vec![("iam-get-account-authorization-details", json!("truncated"))],
+            "unknown",
+        ),
+    ];
+    for (case, technique, to, changes, wanted) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        dump(technique, dir.path(), &dir.path().join("aws"));
+        for (call, answer) in changes {
+            let path = dir.path().join(format!("aws/{call}.json"));
+            let details = || -> Value { serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap() };
+            let answer = match &answer {
+                // The role has no policy of its own.
+                Value::Null => {
+                    let mut d = details();
+                    d["RoleDetailList"][0]["RolePolicyList"] = json!([]);
+                    d
+                }
+                Value::String(_) => {
+                    let mut d = details();
+                    d["IsTruncated"] = json!(true);
+                    d
+                }
+                other => other.clone(),
+            };
+            std::fs::write(path, answer.to_string()).unwrap();
+        }
+        let v = ask(&["pod/prod/app", "reach", to, "-f", dir.path().to_str().unwrap()]);
+        assert_eq!(v["answer"], wanted, "{case}: {v}");
+    }
 }
 
 #[test]

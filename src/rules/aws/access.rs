@@ -1,5 +1,7 @@
 //! From principals of the account back into the cluster: access entries, the ConfigMap aws-auth, and rights on the EKS API.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::world::{Answer, World, last};
@@ -30,19 +32,26 @@ enum Gives {
 
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    let Some((cluster, eks)) = world.eks() else { return };
+    for (cluster, eks, unknown) in world.clusters() {
+        of_cluster(ctx, world, (cluster, eks), unknown);
+    }
+}
+
+fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &CloudObject), which: Option<String>) {
     let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
     // Without a word both may count.
     let by_entry = !matches!(mode, "CONFIG_MAP");
     let by_map = !matches!(mode, "API");
-    let unread = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{}", eks.metadata.name));
+    let described = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{}", eks.metadata.name));
+    let unknowns: Vec<String> = described.into_iter().chain(which).collect();
+    let mut entered = BTreeSet::new();
     if by_entry {
-        entries(ctx, world, unread.clone());
+        entries(ctx, world, eks, &unknowns, &mut entered);
     }
     if by_map {
-        aws_auth(ctx, world, unread);
+        aws_auth(ctx, world, &unknowns, &entered);
     }
-    write_entries(ctx, world, (cluster, eks), mode);
+    write_entries(ctx, world, (cluster, eks), mode, &entered, &unknowns);
 }
 
 /// The user and the groups that a principal is, from what an entry says.
@@ -52,45 +61,100 @@ fn identities(
     principal: u32,
     (user, groups): (&str, Vec<&str>),
     because: (Obj, String, String),
-    unknown: Option<String>,
+    unknowns: &[String],
 ) {
-    let mut subjects: Vec<Subject> = groups.into_iter().map(|g| Subject::Group(g.to_owned())).collect();
-    if !user.is_empty() && !user.contains("{{") {
-        subjects.push(match user.strip_prefix("system:serviceaccount:").and_then(|r| r.split_once(':')) {
-            Some((ns, n)) => Subject::ServiceAccount(ns.to_owned(), n.to_owned()),
-            None => Subject::User(user.to_owned()),
-        });
+    let groups = groups.into_iter().chain(["system:authenticated"]);
+    let mut subjects: Vec<(Subject, Option<String>)> = groups.map(|g| (Subject::Group(g.to_owned()), None)).collect();
+    match user.contains("{{") {
+        // Who starts a session chooses its name, unless the trust policy pins it: any user that bindings name and the
+        // template can become.
+        true => {
+            let pattern = templated(user);
+            let named: Vec<String> =
+                ctx.authz.subjects().0.into_iter().filter(|u| glob(&pattern, u)).map(str::to_owned).collect();
+            subjects.extend(named.into_iter().map(|u| (Subject::User(u), Some("session-name-chosen".to_owned()))));
+        }
+        false if user.is_empty() => {}
+        false => subjects.push(match user.strip_prefix("system:serviceaccount:").and_then(|r| r.split_once(':')) {
+            Some((ns, n)) => (Subject::ServiceAccount(ns.to_owned(), n.to_owned()), None),
+            None => (Subject::User(user.to_owned()), None),
+        }),
     }
-    for s in subjects {
+    for (s, unknown) in subjects {
         let masters = matches!(&s, Subject::Group(g) if g == crate::authz::rbac::MASTERS);
         let to = if masters { Fact::ClusterAdmin } else { Fact::Identity(ctx.subject(s)) };
-        let e = Emit::new(technique, to).from(Fact::CloudPrincipal(principal)).maybe(unknown.clone());
+        let e = Emit::new(technique, to).from(Fact::CloudPrincipal(principal)).maybe(unknown);
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
         let (o, pointer, value) = because.clone();
         ctx.emit(e.because(o, pointer, value, "the principal is mapped to this identity"));
     }
 }
 
-fn entries(ctx: &mut Ctx<'_>, world: &World<'_>, unread: Option<String>) {
-    for (index, e) in world.of("EksAccessEntry") {
-        let Some(p) = world.principals.get(e.text("principalArn")).map(|p| p.index) else { continue };
-        // An entry is bound to the role of its time: one made anew under the name is another.
-        let created = world.cluster.objects.cloud.get(p as usize).map_or("", |o| o.text("CreateDate"));
-        if later(created, e.text("createdAt")) {
+/// A user name with templates as a pattern.
+fn templated(user: &str) -> String {
+    let mut out = String::new();
+    let mut rest = user;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        out.push('*');
+        rest = after.split_once("}}").map_or("", |(_, r)| r);
+    }
+    out + rest
+}
+
+fn entries(
+    ctx: &mut Ctx<'_>,
+    world: &World<'_>,
+    eks: &CloudObject,
+    unknowns: &[String],
+    entered: &mut BTreeSet<String>,
+) {
+    let cluster = &eks.metadata.name;
+    let listed = eks.spec.get("accessEntries").and_then(Value::as_array);
+    let listed: Option<BTreeSet<&str>> = listed.map(|l| l.iter().filter_map(Value::as_str).collect());
+    // An entry that is listed and not described may give anything.
+    for arn in listed.iter().flatten() {
+        entered.insert((*arn).to_owned());
+        let described = world.find("EksAccessEntry", &format!("{cluster} {arn}")).is_some();
+        let Some(p) = world.principals.get(*arn).filter(|_| !described).map(|p| p.index) else { continue };
+        let e = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
+        let e = e.unless_known(format!("unread:eks-describe-access-entry-{}", last(arn)));
+        let Some((index, _)) = world.find("EksCluster", cluster) else { continue };
+        ctx.emit(e.because(cloud(index), "/spec/accessEntries", "", "the principal has an entry"));
+    }
+    for (index, e) in world.of("EksAccessEntry").filter(|(_, e)| e.text("clusterName") == cluster) {
+        let arn = e.text("principalArn");
+        if listed.as_ref().is_some_and(|l| !l.contains(arn)) {
             continue;
+        }
+        entered.insert(arn.to_owned());
+        let Some(p) = world.principals.get(arn).map(|p| p.index) else { continue };
+        // An entry is bound to the role of its time: one made anew under the name is another.
+        let created = world.cluster.objects.cloud.get(p as usize).and_then(|o| time(o.spec.get("CreateDate")));
+        let mut unknowns = unknowns.to_vec();
+        match created.zip(time(e.spec.get("createdAt"))) {
+            Some((role, entry)) if role > entry => continue,
+            Some(_) => {}
+            None => unknowns.push(format!("access-entry-alive:{}", last(arn))),
         }
         let groups: Vec<&str> = e.list("kubernetesGroups").iter().filter_map(Value::as_str).collect();
         let node = e.text("type").starts_with("EC2") || e.text("type").ends_with("LINUX");
         if !node {
-            let because = (cloud(index), "/spec/principalArn".to_owned(), e.text("principalArn").to_owned());
-            identities(ctx, "aws-access-entry", p, (e.text("username"), groups), because, unread.clone());
+            let because = (cloud(index), "/spec/principalArn".to_owned(), arn.to_owned());
+            identities(ctx, "aws-access-entry", p, (e.text("username"), groups), because, &unknowns);
+        }
+        if e.spec.get("associatedAccessPolicies").is_none() {
+            let x = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
+            let x = x.unless_known(format!("unread:eks-list-associated-access-policies-{}", last(arn)));
+            ctx.emit(x.because(cloud(index), "/spec/principalArn", arn.to_owned(), "the principal has an entry"));
         }
         for (n, a) in e.list("associatedAccessPolicies").iter().enumerate() {
-            policy(ctx, p, index, n, a, unread.clone());
+            policy(ctx, p, index, n, a, &unknowns);
         }
     }
 }
 
-fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, unread: Option<String>) {
+fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, unknowns: &[String]) {
     let arn = a.get("policyArn").and_then(Value::as_str).unwrap_or_default();
     let name = last(arn);
     let gives = POLICIES.iter().find(|(p, _)| *p == name).map(|(_, g)| *g);
@@ -114,10 +178,8 @@ fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, un
         None => facts.push(Fact::NamespaceAdmin(EVERYWHERE)),
     }
     for f in facts {
-        let e = Emit::new("aws-access-entry", f)
-            .from(Fact::CloudPrincipal(principal))
-            .from(Fact::ApiReach)
-            .maybe(unread.clone());
+        let e = Emit::new("aws-access-entry", f).from(Fact::CloudPrincipal(principal)).from(Fact::ApiReach);
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
         // A policy that is not in the table gives something that is not known.
         let e = e.maybe(gives.is_none().then(|| format!("access-policy:{name}")));
         let pointer = format!("/spec/associatedAccessPolicies/{n}/policyArn");
@@ -131,39 +193,56 @@ fn glob(pattern: &str, text: &str) -> bool {
         .is_ok_and(|p| crate::iam::pattern::matches(&p, text))
 }
 
-/// Whether one time is later than another, where both are given.
-fn later(a: &str, b: &str) -> bool {
-    let time = |t: &str| t.parse::<jiff::Timestamp>().ok();
-    time(a).zip(time(b)).is_some_and(|(a, b)| a > b)
+/// A time: a text, or seconds since 1970.
+fn time(value: Option<&Value>) -> Option<jiff::Timestamp> {
+    match value? {
+        Value::String(t) => t.parse().ok(),
+        Value::Number(n) => jiff::Timestamp::from_second(n.as_f64()? as i64).ok(),
+        _ => None,
+    }
 }
 
-/// Entries of the ConfigMap: the ARN of a role without its path, compared without case; of several the last counts.
-fn aws_auth(ctx: &mut Ctx<'_>, world: &World<'_>, unread: Option<String>) {
+/// Entries of the ConfigMap: the ARN of a role without its path, compared without case; of several the last counts, and
+/// roles go before users. Where a principal has an access entry, that counts alone.
+fn aws_auth(ctx: &mut Ctx<'_>, world: &World<'_>, unknowns: &[String], entered: &BTreeSet<String>) {
     let Some(index) = ctx.cluster.find(Kind::ConfigMap, "kube-system", "aws-auth") else { return };
     let o = Obj { kind: Kind::ConfigMap, index };
     let data = ctx.cluster.objects.config_maps.get(index as usize).map(|c| c.data.clone()).unwrap_or_default();
+    let mut by_arn: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for p in world.principals.values().filter(|p| !entered.contains(&p.arn)) {
+        by_arn.entry(without_path(&p.arn).to_lowercase()).or_default().push(p.index);
+    }
+    let list = |field: &str| match data.get(field).map(|t| serde_saphyr::from_str::<Value>(t)) {
+        Some(Ok(Value::Array(list))) => list,
+        _ => Vec::new(),
+    };
+    let mut mapped: BTreeSet<String> = BTreeSet::new();
     for (field, key) in [("mapRoles", "rolearn"), ("mapUsers", "userarn")] {
-        let Some(text) = data.get(field) else { continue };
-        let Ok(Value::Array(list)) = serde_saphyr::from_str::<Value>(text) else { continue };
-        let arn = |e: &Value| e.get(key).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-        for (n, entry) in list.iter().enumerate() {
-            let own = arn(entry);
-            if own.is_empty() || list.iter().skip(n.saturating_add(1)).any(|e| arn(e) == own) {
-                continue;
-            }
-            let matching: Vec<u32> = world
-                .principals
-                .values()
-                .filter(|p| without_path(&p.arn).to_lowercase() == own)
-                .map(|p| p.index)
-                .collect();
-            for p in matching {
+        let mut own: BTreeMap<String, Value> = BTreeMap::new();
+        for entry in list(field) {
+            let arn = entry.get(key).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+            own.insert(arn, entry);
+        }
+        for (arn, entry) in own.iter().filter(|(a, _)| !a.is_empty() && !mapped.contains(*a)) {
+            for p in by_arn.get(arn).cloned().unwrap_or_default() {
                 let user = entry.get("username").and_then(Value::as_str).unwrap_or_default();
                 let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
                 let groups: Vec<&str> = groups.filter_map(Value::as_str).filter(|g| *g != "system:nodes").collect();
                 let user = if user.starts_with("system:node:") { "" } else { user };
                 let because = (o, format!("/data/{field}"), String::new());
-                identities(ctx, "aws-auth-mapping", p, (user, groups), because, unread.clone());
+                identities(ctx, "aws-auth-mapping", p, (user, groups), because, unknowns);
+            }
+        }
+        mapped.extend(own.into_keys());
+    }
+    // Everybody of an account, by the ARN as the user's name.
+    for account in list("mapAccounts").iter().filter_map(|v| v.as_str().map(str::to_owned)) {
+        for (arn, all) in by_arn.iter().filter(|(a, _)| !mapped.contains(*a) && a.contains(&format!("::{account}:"))) {
+            let named: Vec<String> =
+                ctx.authz.subjects().0.into_iter().filter(|u| u.eq_ignore_ascii_case(arn)).map(str::to_owned).collect();
+            for (p, user) in all.iter().flat_map(|p| named.iter().map(move |u| (*p, u))) {
+                let because = (o, "/data/mapAccounts".to_owned(), String::new());
+                identities(ctx, "aws-auth-mapping", p, (user, Vec::new()), because, unknowns);
             }
         }
     }
@@ -177,27 +256,38 @@ fn without_path(arn: &str) -> String {
     }
 }
 
-/// Who may write access entries gives itself the whole cluster.
-fn write_entries(ctx: &mut Ctx<'_>, world: &World<'_>, (index, eks): (u32, &CloudObject), mode: &str) {
+/// Who may write access entries gives itself the whole cluster. Policies are associated with the entry, whose ARN has the
+/// cluster and the principal; the own entry may be there already.
+fn write_entries(
+    ctx: &mut Ctx<'_>,
+    world: &World<'_>,
+    (index, eks): (u32, &CloudObject),
+    mode: &str,
+    entered: &BTreeSet<String>,
+    unknowns: &[String],
+) {
     let arn = eks.text("arn");
-    let account = crate::iam::principal::account(arn).unwrap_or_default().to_owned();
-    for p in world.principals.values() {
-        if !world.could(p, &["eks:CreateAccessEntry", "eks:AssociateAccessPolicy"]) {
-            continue;
-        }
+    let account = crate::iam::principal::account(arn).unwrap_or(&world.account).to_owned();
+    for p in world.principals.values().filter(|p| world.could(p, &["eks:AssociateAccessPolicy"])) {
+        let kind = if p.arn.contains(":role/") { "role" } else { "user" };
+        let entry = arn.replacen(":cluster/", ":access-entry/", 1);
+        let entry = format!("{entry}/{kind}/{account}/{}/id", last(&p.arn));
         let context = world.context(&p.arn, &account);
-        let ask = |action: &str| world.may(p, action, arn, &account, Ok(None), Vec::new(), &context);
-        let mut needed = vec!["eks:CreateAccessEntry", "eks:AssociateAccessPolicy"];
+        let ask = |action: &str, on: &str| world.may(p, action, on, &account, Ok(None), Vec::new(), &context);
+        let mut answers: Vec<Answer> = vec![ask("eks:AssociateAccessPolicy", &entry)];
+        if !entered.contains(&p.arn) {
+            answers.push(ask("eks:CreateAccessEntry", arn));
+        }
         let technique = match mode {
             "CONFIG_MAP" => {
-                needed.push("eks:UpdateClusterConfig");
+                answers.push(ask("eks:UpdateClusterConfig", arn));
                 "aws-eks-update-config"
             }
             _ => "aws-eks-create-access-entry",
         };
-        let answers: Vec<Answer> = needed.into_iter().map(ask).collect();
         if answers.iter().all(|a| a.open) {
             let e = Emit::new(technique, Fact::ClusterAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
+            let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
             let e = e.because(cloud(index), "/spec/arn", arn.to_owned(), "the cluster that the entry is for");
             ctx.emit(answers.iter().fold(e, |e, a| resting(e, a, p.index)));
         }

@@ -39,7 +39,6 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     takes(ctx, world);
     passed(ctx, world);
     nodes(ctx, world);
-    targets_of_associations(ctx, world);
 }
 
 fn takes(ctx: &mut Ctx<'_>, world: &World<'_>) {
@@ -155,29 +154,4 @@ fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
 fn region(provider_id: &str) -> &str {
     let zone = provider_id.trim_start_matches("aws:///").split('/').next().unwrap_or_default();
     zone.trim_end_matches(|c: char| c.is_ascii_lowercase())
-}
-
-/// Roles behind roles of Pod Identity: the second trusts the first, with the external id of the association.
-fn targets_of_associations(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    for (index, a) in world.of("EksPodIdentityAssociation") {
-        let first = world.principals.get(a.text("roleArn"));
-        let (Some(p), Some(target)) = (first, world.principals.get(a.text("targetRoleArn"))) else { continue };
-        let Some((_, o)) = world.find("IamRole", last(&target.arn)) else { continue };
-        let Some((name, trust)) = World::trust(o) else { continue };
-        let account = principal::account(&target.arn).unwrap_or_default();
-        let mut context = world.context(&p.arn, account);
-        match a.text("externalId") {
-            "" => context.set_absent("sts:ExternalId"),
-            id => context.set("sts:ExternalId", [id]),
-        }
-        let answer =
-            world.may(p, "sts:AssumeRole", &target.arn, account, Ok(Some((name, &trust))), Vec::new(), &context);
-        if answer.open {
-            let e = Emit::new("aws-pod-identity-target", Fact::CloudPrincipal(target.index));
-            let e = e.from(Fact::CloudPrincipal(p.index));
-            let arn = a.text("targetRoleArn").to_owned();
-            let e = e.because(cloud(index), "/spec/targetRoleArn", arn, "the association goes on to this role");
-            ctx.emit(resting(e, &answer, p.index));
-        }
-    }
 }

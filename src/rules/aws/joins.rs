@@ -21,21 +21,57 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     pod_identity(ctx, world);
 }
 
-/// The provider of the cluster's tokens: its key (issuer without scheme) and the audiences that it takes.
-fn provider(world: &World<'_>) -> Option<(u32, String, String, Vec<String>)> {
-    let issuer = world.eks().and_then(|(_, c)| c.spec.pointer("/identity/oidc/issuer")?.as_str().map(str::to_owned));
-    let issuer = issuer.map(|i| i.trim_start_matches("https://").to_owned());
-    let mut all = world.of("OpenIDConnectProvider").filter(|(_, o)| !o.text("Arn").is_empty());
-    let found = match &issuer {
-        Some(key) => all.find(|(_, o)| o.metadata.name == *key),
-        None => {
-            let first = all.next();
-            all.next().is_none().then_some(first).flatten()
+/// A provider of the cluster's tokens.
+struct Provider {
+    index: u32,
+    /// Issuer without the scheme.
+    key: String,
+    arn: String,
+    audiences: Vec<String>,
+    /// What is not known of it.
+    unknowns: Vec<String>,
+}
+
+/// The provider of each cluster that this one may be. Without a described cluster a single provider may be the one.
+fn providers(world: &World<'_>) -> Vec<Provider> {
+    let made = |index: u32, o: &CloudObject, unknown: Option<String>| {
+        let key = o.metadata.name.clone();
+        let mut unknowns: Vec<String> = unknown.into_iter().collect();
+        let mut audiences: Vec<String> =
+            o.list("ClientIDList").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+        if o.spec.get("ClientIDList").is_none() {
+            unknowns.push(format!("unread:iam-get-open-id-connect-provider-{}", last(&key)));
+            audiences.push("sts.amazonaws.com".to_owned());
         }
+        let arn = match o.text("Arn") {
+            "" => format!("arn:aws:iam::{}:oidc-provider/{key}", world.account),
+            arn => arn.to_owned(),
+        };
+        Provider { index, key, arn, audiences, unknowns }
     };
-    let (index, o) = found?;
-    let audiences = o.list("ClientIDList").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
-    Some((index, o.metadata.name.clone(), o.text("Arn").to_owned(), audiences))
+    let clusters = world.clusters();
+    let all: Vec<(u32, &CloudObject)> = world.of("OpenIDConnectProvider").collect();
+    if clusters.is_empty() {
+        let unknown = || Some("unread:eks-describe-cluster".to_owned());
+        return all.first().filter(|_| all.len() == 1).map(|(i, o)| made(*i, o, unknown())).into_iter().collect();
+    }
+    let mut out = Vec::new();
+    for (_, c, unknown) in clusters {
+        match c.spec.pointer("/identity/oidc/issuer").and_then(|v| v.as_str()) {
+            Some(issuer) => {
+                let key = issuer.trim_start_matches("https://");
+                out.extend(
+                    all.iter().filter(|(_, o)| o.metadata.name == key).map(|(i, o)| made(*i, o, unknown.clone())),
+                );
+            }
+            // The cluster was not described.
+            None => {
+                let id = format!("unread:eks-describe-cluster-{}", c.metadata.name);
+                out.extend(all.first().filter(|_| all.len() == 1).map(|(i, o)| made(*i, o, Some(id))));
+            }
+        }
+    }
+    out
 }
 
 /// A role that trusts tokens of the cluster.
@@ -47,17 +83,11 @@ struct Trusting<'w> {
 }
 
 fn irsa(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    let Some((provider, key, arn, audiences)) = provider(world) else { return };
-    let web = Caller::Federated(arn.clone());
-    let trusting: Vec<Trusting<'_>> = world
-        .of("IamRole")
-        .filter_map(|(index, o)| {
-            let (name, document) = World::trust(o)?;
-            let about = document.statements.iter().any(|s| web.means(s.principals.as_ref()) != principal::Means::Not);
-            about.then(|| Trusting { index, arn: o.text("Arn"), name, document })
-        })
-        .collect();
-    let accounts: Vec<(String, String)> = ctx
+    let providers = providers(world);
+    if providers.is_empty() {
+        return;
+    }
+    let accounts: BTreeSet<(String, String)> = ctx
         .cluster
         .objects
         .service_accounts
@@ -65,26 +95,37 @@ fn irsa(ctx: &mut Ctx<'_>, world: &World<'_>) {
         .map(|a| (a.metadata.namespace.clone(), a.metadata.name.clone()))
         .collect();
     let minters = minters(ctx);
-    for role in &trusting {
-        let ask = |ns: &str, name: &str, audience: &str| {
-            let c = claims(&key, ns, name, audience);
-            world.trusts(&web, "sts:AssumeRoleWithWebIdentity", role.arn, (role.name.clone(), &role.document), &c)
-        };
-        let literal = literal_subjects(&role.document, &web);
-        let asked: Vec<&(String, String)> = match &literal {
-            // Only those that the policy names.
-            Some(list) => accounts.iter().filter(|a| list.contains(a)).collect(),
-            None => accounts.iter().collect(),
-        };
-        for (ns, name) in asked {
-            for audience in &audiences {
-                let answer = ask(ns, name, audience);
-                if answer.open {
-                    from_account(ctx, (ns, name), audience, role.index, provider, &answer, &minters);
+    for provider in providers {
+        let web = Caller::Federated(provider.arn.clone());
+        let trusting = world.of("IamRole").filter_map(|(index, o)| {
+            let (name, document) = World::trust(o)?;
+            let about = document.statements.iter().any(|s| web.means(s.principals.as_ref()) != principal::Means::Not);
+            about.then(|| Trusting { index, arn: o.text("Arn"), name, document })
+        });
+        for role in trusting.collect::<Vec<_>>() {
+            let ask = |ns: &str, name: &str, audience: &str| {
+                let c = claims(&provider.key, ns, name, audience);
+                let trust = (role.name.clone(), &role.document);
+                let mut answer = world.trusts(&web, "sts:AssumeRoleWithWebIdentity", role.arn, trust, &c);
+                answer.unknowns.extend(provider.unknowns.iter().cloned());
+                answer
+            };
+            let literal = literal_subjects(&role.document, &web);
+            let asked: Vec<&(String, String)> = match &literal {
+                // Only those that the policy names.
+                Some(list) => list.iter().filter_map(|a| accounts.get(a)).collect(),
+                None => accounts.iter().collect(),
+            };
+            for (ns, name) in asked {
+                for audience in &provider.audiences {
+                    let answer = ask(ns, name, audience);
+                    if answer.open {
+                        from_account(ctx, (ns, name), audience, role.index, provider.index, &answer, &minters);
+                    }
                 }
             }
+            claimable(ctx, &role, &provider, &literal, &ask);
         }
-        claimable(ctx, role, provider, &audiences, &ask);
     }
 }
 
@@ -98,7 +139,7 @@ fn literal_subjects(d: &Document, caller: &Caller) -> Option<BTreeSet<(String, S
         let subjects: Vec<&String> = s
             .conditions
             .iter()
-            .filter(|c| c.key.to_lowercase().ends_with(":sub") && c.is_positive())
+            .filter(|c| c.key.to_lowercase().ends_with(":sub") && c.is_exact())
             .flat_map(|c| &c.values)
             .collect();
         if subjects.is_empty() {
@@ -106,7 +147,8 @@ fn literal_subjects(d: &Document, caller: &Caller) -> Option<BTreeSet<(String, S
         }
         for v in subjects {
             let (ns, name) = v.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-            if v.contains(['*', '?', '$']) {
+            // In an exact comparison wildcards are letters like others; a variable is not.
+            if v.contains("${") {
                 return None;
             }
             out.insert((ns.to_owned(), name.to_owned()));
@@ -201,39 +243,47 @@ fn from_account(
     }
 }
 
-/// Names that a pattern admits and nobody has yet: who creates them has the role.
+/// Whether a text can be the name of a namespace or an account.
+fn is_name(text: &str) -> bool {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    !text.is_empty() && text.chars().all(inside)
+}
+
+/// Names that a trust policy admits and nobody has yet: who creates them has the role.
 fn claimable(
     ctx: &mut Ctx<'_>,
     role: &Trusting<'_>,
-    provider: u32,
-    audiences: &[String],
+    provider: &Provider,
+    literal: &Option<BTreeSet<(String, String)>>,
     ask: &dyn Fn(&str, &str, &str) -> Answer,
 ) {
     const FREE: &str = "kpath-claimed-name";
-    let patterns: Vec<(String, String)> = role
-        .document
-        .statements
-        .iter()
-        .flat_map(|s| &s.conditions)
-        .filter(|c| c.key.to_lowercase().ends_with(":sub"))
-        .flat_map(|c| &c.values)
-        .filter_map(|v| {
-            let rest = v.strip_prefix("system:serviceaccount:").unwrap_or(v);
-            let (ns, name) = rest.split_once(':').unwrap_or((rest, "*"));
-            Some((ns.to_owned(), name.to_owned())).filter(|_| rest.contains(['*', '?']))
-        })
-        .collect();
-    // Without a condition on the subject every name will do.
-    let any =
-        !role.document.statements.iter().flat_map(|s| &s.conditions).any(|c| c.key.to_lowercase().ends_with(":sub"));
-    let patterns = if any { vec![("*".to_owned(), "*".to_owned())] } else { patterns };
+    let patterns: Vec<(String, String)> = match literal {
+        Some(list) => list.iter().cloned().collect(),
+        None => {
+            let values = role.document.statements.iter().flat_map(|s| &s.conditions);
+            let values: Vec<&String> =
+                values.filter(|c| c.key.to_lowercase().ends_with(":sub")).flat_map(|c| &c.values).collect();
+            let patterns = values.iter().map(|v| {
+                let rest = v.strip_prefix("system:serviceaccount:").unwrap_or("*");
+                let (ns, name) = rest.split_once(':').unwrap_or((rest, "*"));
+                (ns.to_owned(), name.to_owned())
+            });
+            // Without a condition on the subject every name will do.
+            if values.is_empty() { vec![("*".to_owned(), "*".to_owned())] } else { patterns.collect() }
+        }
+    };
+    let number = provider.index;
     for (ns, name) in patterns {
         let filled = |p: &str| p.replace('*', FREE).replace('?', "x");
         let (new_ns, new_name) = (filled(&ns), filled(&name));
-        for audience in audiences {
+        if !is_name(&new_ns) || !is_name(&new_name) {
+            continue;
+        }
+        for audience in &provider.audiences {
             let finish = |e: Emit<'static>, answer: &Answer| {
                 let e = e.because(
-                    cloud(provider),
+                    cloud(number),
                     "/spec/ClientIDList",
                     audience.clone(),
                     "the provider takes this audience",
@@ -243,7 +293,8 @@ fn claimable(
             // In namespaces that are there: an account of a new name.
             for place in 0..ctx.namespaces.len() as u32 {
                 let existing = ctx.ns_name(place).to_owned();
-                if ctx.cluster.find(Kind::ServiceAccount, &existing, &new_name).is_some() {
+                let fits = ns.contains(['*', '?']) || ns == existing;
+                if !fits || ctx.cluster.find(Kind::ServiceAccount, &existing, &new_name).is_some() {
                     continue;
                 }
                 let answer = ask(&existing, &new_name, audience);
@@ -255,7 +306,8 @@ fn claimable(
             }
             // A namespace of a new name, with whatever is in it.
             if ctx.ns(&new_ns).is_none() {
-                let answer = ask(&new_ns, if name.contains(['*', '?']) { "default" } else { &name }, audience);
+                let account = if name.contains(['*', '?']) { "default" } else { &name };
+                let answer = ask(&new_ns, account, audience);
                 if answer.open {
                     let e = Emit::new("aws-irsa-claimable", Fact::CloudPrincipal(role.index)).tier(3);
                     let e = e.from(Fact::Right(Right::CreateNamespaces, EVERYWHERE)).from(Fact::AllWorkloads);
@@ -266,56 +318,130 @@ fn claimable(
     }
 }
 
+/// Pods of an account have the role of its association, or the one behind it; not on Fargate, nor on Windows.
 fn pod_identity(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    let agent =
-        ctx.cluster.objects.daemon_sets.iter().zip(0u32..).find(|(d, _)| d.metadata.name == "eks-pod-identity-agent");
-    let agent = agent.map(|(_, index)| Obj { kind: Kind::DaemonSet, index });
-    let mut by_account: BTreeMap<(&str, &str), Vec<(u32, &CloudObject)>> = BTreeMap::new();
-    for (index, a) in world.of("EksPodIdentityAssociation") {
-        by_account.entry((a.text("namespace"), a.text("serviceAccount"))).or_default().push((index, a));
+    let agents = ctx.cluster.objects.daemon_sets.iter().zip(0u32..);
+    let agent = agents.filter(|(d, _)| d.metadata.name == "eks-pod-identity-agent").map(|(_, index)| index).next();
+    let agent = agent.map(|index| Obj { kind: Kind::DaemonSet, index });
+    let clusters = world.clusters();
+    let mut pods: BTreeMap<(&str, &str), Vec<u32>> = BTreeMap::new();
+    for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| !p.finished()) {
+        pods.entry((p.metadata.namespace.as_str(), p.account())).or_default().push(i);
     }
-    for ((ns, account), all) in by_account {
-        for (index, association) in all {
-            let Some((role, o)) = world.find("IamRole", last(association.text("roleArn"))) else { continue };
-            let Some((name, trust)) = World::trust(o).filter(|_| o.text("Arn") == association.text("roleArn")) else {
-                continue;
+    for (index, association) in world.of("EksPodIdentityAssociation") {
+        let (ns, account) = (association.text("namespace"), association.text("serviceAccount"));
+        // Of another cluster it says nothing about this one.
+        let own = clusters.iter().find(|(_, c, _)| c.metadata.name == association.text("clusterName"));
+        if own.is_none() && !clusters.is_empty() {
+            continue;
+        }
+        let Some((role, first, o)) = role_of(world, association.text("roleArn")) else { continue };
+        let Some((name, trust)) = World::trust(o) else { continue };
+        let c = session_tags(association, own.map(|(_, c, _)| c.text("arn")), &world.account);
+        let service = Caller::Service(AGENT.to_owned());
+        let mut answer = world.trusts(&service, "sts:AssumeRole", first, (name.clone(), &trust), &c);
+        // Without session tags the second action is not asked for.
+        if !untagged(association) {
+            let tag = world.trusts(&service, "sts:TagSession", first, (name, &trust), &c);
+            answer.open &= tag.open;
+            answer.unknowns.extend(tag.unknowns);
+        }
+        if !answer.open {
+            continue;
+        }
+        answer.unknowns.extend(own.and_then(|(_, _, u)| u.clone()));
+        // A session policy lets less through than the role has.
+        if association.spec.get("policy").is_some() {
+            answer.unknowns.push(format!("session-policy:{}", association.metadata.name));
+        }
+        let (technique, to, field) = match association.text("targetRoleArn") {
+            "" => ("aws-pod-identity", role, "roleArn"),
+            target => {
+                let Some((number, more)) = behind(world, association, first, target) else { continue };
+                answer.unknowns.extend(more.unknowns);
+                answer.statements.extend(more.statements);
+                ("aws-pod-identity-target", number, "targetRoleArn")
+            }
+        };
+        let finish = |e: Emit<'static>| {
+            let arn = association.text(field).to_owned();
+            let e =
+                e.because(cloud(index), format!("/spec/{field}"), arn, "the association gives the account this role");
+            let e = match agent {
+                Some(o) => e.because(o, "/metadata/name", "eks-pod-identity-agent", "the agent runs on the nodes"),
+                None => e.unless_known("pod-identity-agent"),
             };
-            let mut c = Context::new();
-            c.set_unknown("*");
-            c.set("aws:RequestTag/kubernetes-namespace", [ns]);
-            c.set("aws:RequestTag/kubernetes-service-account", [account]);
-            let agent_service = Caller::Service(AGENT.to_owned());
-            let assume = world.trusts(&agent_service, "sts:AssumeRole", o.text("Arn"), (name.clone(), &trust), &c);
-            if !assume.open {
-                continue;
-            }
-            // Without session tags the second action is not asked for.
-            let untagged = association.spec.get("disableSessionTags") == Some(&serde_json::Value::Bool(true));
-            let tag = world.trusts(&agent_service, "sts:TagSession", o.text("Arn"), (name, &trust), &c);
-            if !untagged && !tag.open {
-                continue;
-            }
-            let pods = ctx.cluster.objects.pods.iter().zip(0u32..);
-            let pods = pods.filter(|(p, _)| p.metadata.namespace == ns && p.account() == account && !p.finished());
-            for (p, i) in pods {
-                for container in p.running_containers() {
-                    let e = Emit::new("aws-pod-identity", Fact::CloudPrincipal(role))
-                        .from(Fact::Exec(i, container.ordinal));
-                    let e = e.because(
-                        cloud(index),
-                        "/spec/roleArn",
-                        association.text("roleArn").to_owned(),
-                        "the association gives the account this role",
-                    );
-                    let e = match agent {
-                        Some(o) => {
-                            e.because(o, "/metadata/name", "eks-pod-identity-agent", "the agent runs on the nodes")
-                        }
-                        None => e.unless_known("pod-identity-agent"),
-                    };
-                    ctx.emit(resting(e, &assume, role));
-                }
+            resting(e, &answer, role)
+        };
+        for i in pods.get(&(ns, account)).into_iter().flatten() {
+            let Some(p) = ctx.cluster.objects.pods.get(*i as usize).filter(|_| !elsewhere(ctx, *i)) else { continue };
+            for container in p.running_containers() {
+                let e = Emit::new(technique, Fact::CloudPrincipal(to)).from(Fact::Exec(*i, container.ordinal));
+                ctx.emit(finish(e));
             }
         }
+        if let Some(place) = ctx.ns(ns) {
+            let e = Emit::new(technique, Fact::CloudPrincipal(to)).from(Fact::Workload(place)).tier(2);
+            ctx.emit(finish(e));
+        }
     }
+}
+
+/// A role by its ARN: number, ARN, object.
+fn role_of<'w>(world: &World<'w>, arn: &str) -> Option<(u32, &'w str, &'w CloudObject)> {
+    let (index, o) = world.find("IamRole", last(arn)).filter(|(_, o)| o.text("Arn") == arn)?;
+    Some((index, o.text("Arn"), o))
+}
+
+fn untagged(association: &CloudObject) -> bool {
+    association.spec.get("disableSessionTags") == Some(&serde_json::Value::Bool(true))
+}
+
+/// Keys of the request that the agent makes for a pod.
+fn session_tags(association: &CloudObject, cluster: Option<&str>, account: &str) -> Context {
+    let mut c = Context::new();
+    c.set_unknown("*");
+    c.set("aws:SourceAccount", [account]);
+    if let Some(arn) = cluster.filter(|a| !a.is_empty()) {
+        c.set("aws:SourceArn", [arn]);
+    }
+    let tags = [
+        ("aws:RequestTag/kubernetes-namespace", association.text("namespace")),
+        ("aws:RequestTag/kubernetes-service-account", association.text("serviceAccount")),
+        ("aws:RequestTag/eks-cluster-name", association.text("clusterName")),
+    ];
+    for (key, value) in tags {
+        if untagged(association) {
+            c.set_absent(key);
+        } else {
+            c.set(key, [value]);
+        }
+    }
+    c
+}
+
+/// The role behind the first: it trusts the first, with the external id of the association.
+fn behind(world: &World<'_>, association: &CloudObject, first: &str, target: &str) -> Option<(u32, Answer)> {
+    let p = world.principals.get(first)?;
+    let (number, arn, o) = role_of(world, target)?;
+    let (name, trust) = World::trust(o)?;
+    let account = principal::account(arn).unwrap_or_default();
+    let mut context = world.context(&p.arn, account);
+    match association.text("externalId") {
+        "" => context.set_absent("sts:ExternalId"),
+        id => context.set("sts:ExternalId", [id]),
+    }
+    let answer = world.may(p, "sts:AssumeRole", arn, account, Ok(Some((name, &trust))), Vec::new(), &context);
+    answer.open.then_some((number, answer))
+}
+
+/// Whether a pod is where the agent does not run.
+fn elsewhere(ctx: &Ctx<'_>, pod: u32) -> bool {
+    let node = ctx.node_of(pod).and_then(|n| ctx.cluster.objects.nodes.get(n as usize));
+    node.is_some_and(|n| {
+        let label = |k: &str, v: &str| n.metadata.labels.get(k).is_some_and(|x| x == v);
+        label("eks.amazonaws.com/compute-type", "fargate")
+            || label("kubernetes.io/os", "windows")
+            || n.spec.provider_id.contains("fargate")
+    })
 }

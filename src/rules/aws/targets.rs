@@ -1,23 +1,39 @@
 //! Among roles, and from roles to keys, buckets and secrets; and what makes a principal an administrator of the account.
+//!
+//! Nothing is asked for every principal and every resource: a principal is asked about what its own policies can mean, and
+//! a resource about the principals that its policy names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Principal, World, last};
+use super::world::{Answer, Principal, World, last};
 use super::{cloud, resting};
+use crate::iam::policy::Named;
 use crate::iam::{Document, Grant, principal};
 use crate::model::cloud::CloudObject;
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::fact::Fact;
 
-/// Actions on a principal itself, or on its own policies, that give it everything; what is needed beside.
+/// Actions on a principal itself, or on policies and groups of its own, that give it everything.
 const SELF: [(&str, &str); 7] = [
     ("role", "iam:AttachRolePolicy"),
     ("role", "iam:PutRolePolicy"),
     ("user", "iam:AttachUserPolicy"),
     ("user", "iam:PutUserPolicy"),
     ("policy", "iam:CreatePolicyVersion"),
-    ("policy", "iam:SetDefaultPolicyVersion"),
     ("group", "iam:AttachGroupPolicy"),
+    ("group", "iam:PutGroupPolicy"),
+];
+
+/// What is asked about resources of a kind: technique, actions of which one is enough.
+type Asked = (&'static str, &'static [&'static str]);
+
+const KEYS: [Asked; 2] =
+    [("aws-kms-decrypt", &["kms:Decrypt"]), ("aws-kms-policy-write", &["kms:PutKeyPolicy", "kms:CreateGrant"])];
+const BUCKETS: [Asked; 2] =
+    [("aws-s3-read", &["s3:GetObject"]), ("aws-resource-policy-write", &["s3:PutBucketPolicy"])];
+const SECRETS: [Asked; 2] = [
+    ("aws-secretsmanager-read", &["secretsmanager:GetSecretValue"]),
+    ("aws-resource-policy-write", &["secretsmanager:PutResourcePolicy"]),
 ];
 
 /// A resource with its policy.
@@ -26,27 +42,105 @@ struct Resource {
     arn: String,
     policy: Result<Option<(String, Document)>, String>,
     grants: Vec<Grant>,
+    /// Answers that are missing and could allow anybody.
+    missing: Vec<String>,
+    /// Key that its content is encrypted with, if it is one of the account's own.
+    key: Option<String>,
+}
+
+/// Resources of one kind, by what leads to them.
+struct Resources {
+    all: Vec<Resource>,
+    by_arn: BTreeMap<String, usize>,
+    /// Those whose policy or grants name a principal, by its ARN.
+    naming: BTreeMap<String, Vec<usize>>,
+    /// Those whose policy means more than principals by name.
+    open: Vec<usize>,
+}
+
+impl Resources {
+    fn new(all: Vec<Resource>) -> Self {
+        let mut out = Resources { all, by_arn: BTreeMap::new(), naming: BTreeMap::new(), open: Vec::new() };
+        for (n, r) in out.all.iter().enumerate() {
+            out.by_arn.insert(r.arn.clone(), n);
+            let mut names: BTreeSet<String> = r.grants.iter().map(|g| g.grantee.clone()).collect();
+            let statements = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d.statements.as_slice());
+            for l in statements.into_iter().flatten().filter_map(|s| s.principals.as_ref()) {
+                if l.not || l.list.contains(&Named::Everyone) {
+                    out.open.push(n);
+                }
+                for named in &l.list {
+                    if let Named::Aws(arn) = named {
+                        names.insert(role_of_session(arn));
+                    }
+                }
+            }
+            for name in names {
+                out.naming.entry(name).or_default().push(n);
+            }
+        }
+        out.open.dedup();
+        out
+    }
+
+    /// Those that a principal is asked about.
+    fn about(&self, world: &World<'_>, p: &Principal, actions: &[&str], bucket: bool) -> BTreeSet<usize> {
+        let mut out: BTreeSet<usize> = self.open.iter().copied().collect();
+        out.extend(self.naming.get(&p.arn).into_iter().flatten());
+        if world.could(p, actions) {
+            match world.exact_resources(p, actions).filter(|_| !bucket) {
+                Some(exact) => out.extend(exact.iter().filter_map(|a| self.by_arn.get(a))),
+                None => out.extend(0..self.all.len()),
+            }
+        }
+        out
+    }
+}
+
+/// The role of a session, as policies name it; any other ARN as it is.
+fn role_of_session(arn: &str) -> String {
+    match arn.split_once(":assumed-role/") {
+        Some((start, rest)) => {
+            let name = rest.split('/').next().unwrap_or_default();
+            format!("{}:role/{name}", start.replacen(":sts:", ":iam:", 1))
+        }
+        None => arn.to_owned(),
+    }
 }
 
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    ctx.fact(Fact::AccountAdmin);
     assume(ctx, world);
     account_admin(ctx, world);
     unread(ctx, world);
-    let keys: Vec<Resource> = world.of("KmsKey").map(|(i, o)| key(i, o)).collect();
-    let buckets: Vec<Resource> = world.of("S3Bucket").map(|(i, o)| bucket(i, o)).collect();
-    let secrets: Vec<Resource> = world.of("SecretsManagerSecret").map(|(i, o)| secret(i, o)).collect();
+    let keys = Resources::new(world.of("KmsKey").filter_map(|(i, o)| key(i, o)).collect());
+    let buckets = Resources::new(world.of("S3Bucket").map(|(i, o)| bucket(i, o)).collect());
+    let secrets = Resources::new(world.of("SecretsManagerSecret").map(|(i, o)| secret(i, o)).collect());
     for p in world.principals.values() {
-        each(ctx, world, p, &keys, "aws-kms-decrypt", &["kms:Decrypt"]);
-        each(ctx, world, p, &keys, "aws-kms-policy-write", &["kms:PutKeyPolicy", "kms:CreateGrant"]);
-        each(ctx, world, p, &buckets, "aws-s3-read", &["s3:GetObject"]);
-        each(ctx, world, p, &buckets, "aws-resource-policy-write", &["s3:PutBucketPolicy"]);
-        each(ctx, world, p, &secrets, "aws-secretsmanager-read", &["secretsmanager:GetSecretValue"]);
-        each(ctx, world, p, &secrets, "aws-resource-policy-write", &["secretsmanager:PutResourcePolicy"]);
+        let e = Emit::scope(Fact::AnyPrincipal).from(Fact::CloudPrincipal(p.index));
+        ctx.emit(e.because(cloud(p.index), "/metadata/name", "", "one principal of the account"));
+        for (all, asked) in [(&keys, &KEYS), (&buckets, &BUCKETS), (&secrets, &SECRETS)] {
+            for (technique, actions) in asked {
+                for n in all.about(world, p, actions, *technique == "aws-s3-read") {
+                    if let Some(r) = all.all.get(n).filter(|r| !r.arn.is_empty()) {
+                        one(ctx, world, p, r, technique, actions, &keys);
+                    }
+                }
+            }
+        }
     }
-    // An administrator of the account has all of it, and its clusters.
-    for p in world.principals.values() {
+    for r in keys.all.iter().chain(&buckets.all).chain(&secrets.all) {
+        // What was not read of a resource may allow any principal.
+        for id in r.missing.iter().chain(r.policy.as_ref().err()) {
+            let e = Emit::scope(Fact::CloudResource(r.index)).from(Fact::AnyPrincipal).unless_known(id.clone());
+            ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "not all of its policies were read"));
+        }
+        administered(ctx, world, r);
+    }
+    for p in world.principals.values().filter(|p| principal::account(&p.arn) == Some(world.account.as_str())) {
         let e = Emit::scope(Fact::CloudPrincipal(p.index)).from(Fact::AccountAdmin);
+        let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
         ctx.emit(e.because(
             cloud(p.index),
             "/metadata/name",
@@ -54,15 +148,45 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
             "an administrator takes on every role of the account",
         ));
     }
-    if let Some((index, o)) = world.eks() {
-        let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AccountAdmin);
+    for (index, o, unknown) in world.clusters() {
         let arn = o.text("arn").to_owned();
-        ctx.emit(e.because(cloud(index), "/spec/arn", arn, "an administrator of the account writes access entries"));
+        if principal::account(&arn) == Some(world.account.as_str()) {
+            let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AccountAdmin).maybe(unknown);
+            let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
+            ctx.emit(e.because(
+                cloud(index),
+                "/spec/arn",
+                arn,
+                "an administrator of the account writes access entries",
+            ));
+        }
     }
-    for r in keys.iter().chain(&buckets).chain(&secrets) {
-        let e = Emit::scope(Fact::CloudResource(r.index)).from(Fact::AccountAdmin);
-        ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
+}
+
+/// An administrator of the account has a resource of the account, unless an organization or a policy of the resource
+/// stands in the way.
+fn administered(ctx: &mut Ctx<'_>, world: &World<'_>, r: &Resource) {
+    let account = principal::account(&r.arn);
+    if account.is_some_and(|a| a != world.account) {
+        return;
     }
+    let document = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
+    let denies = document.is_some_and(|d| d.statements.iter().any(|s| s.effect == crate::iam::policy::Effect::Deny));
+    // A key answers to its own policy alone: to nobody of the account where it names nobody of it.
+    let own = |n: &Named| match n {
+        Named::Everyone => true,
+        Named::Aws(a) => *a == world.account || principal::account(a) == Some(world.account.as_str()),
+        _ => false,
+    };
+    let named = document.is_some_and(|d| {
+        d.statements.iter().filter_map(|s| s.principals.as_ref()).any(|l| l.not || l.list.iter().any(own))
+    });
+    let denies = denies || r.arn.contains(":key/") && !named;
+    let name = last(&r.arn);
+    let e = Emit::scope(Fact::CloudResource(r.index)).from(Fact::AccountAdmin);
+    let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
+    let e = e.maybe(denies.then(|| format!("resource-policy-denies:{name}")));
+    ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
 }
 
 /// A principal of which not every policy was read may do anything, by those.
@@ -86,91 +210,116 @@ fn placed(kind: &str, o: &CloudObject, call: &str) -> Result<Option<(String, Doc
     }
 }
 
-fn key(index: u32, o: &CloudObject) -> Resource {
-    let grants = o.list("Grants").iter().map(|g| {
+/// A key that decrypts: not one that signs, and not one that is to be deleted or is switched off.
+fn key(index: u32, o: &CloudObject) -> Option<Resource> {
+    let name = &o.metadata.name;
+    let usable = matches!(o.text("KeyUsage"), "" | "ENCRYPT_DECRYPT") && matches!(o.text("KeyState"), "" | "Enabled");
+    let grants = o.list("Grants").iter().enumerate().map(|(index, g)| {
         let text = |f: &str| g.get(f).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
         let operations = g.get("Operations").and_then(|v| v.as_array()).into_iter().flatten();
         Grant {
-            grantee: text("GranteePrincipal"),
+            name: format!("KmsKey/{name} /spec/Grants"),
+            index,
+            grantee: role_of_session(&text("GranteePrincipal")),
             operations: operations.filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             constrained: g.get("Constrained").is_some(),
         }
     });
-    Resource {
+    usable.then(|| Resource {
         index,
         arn: o.text("Arn").to_owned(),
         policy: placed("KmsKey", o, "kms-get-key-policy"),
         grants: grants.collect(),
-    }
+        missing: o.spec.get("Grants").is_none().then(|| format!("unread:kms-list-grants-{name}")).into_iter().collect(),
+        key: None,
+    })
 }
 
 fn bucket(index: u32, o: &CloudObject) -> Resource {
     let arn = format!("arn:aws:s3:::{}", o.metadata.name);
-    Resource { index, arn, policy: placed("S3Bucket", o, "s3api-get-bucket-policy"), grants: Vec::new() }
+    let policy = placed("S3Bucket", o, "s3api-get-bucket-policy");
+    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key: None }
 }
 
 fn secret(index: u32, o: &CloudObject) -> Resource {
     let policy = placed("SecretsManagerSecret", o, "secretsmanager-get-resource-policy");
-    Resource { index, arn: o.text("ARN").to_owned(), policy, grants: Vec::new() }
+    // The key that AWS manages for the service lets everyone of the account in who may read the secret.
+    let key =
+        Some(o.text("KmsKeyId")).filter(|k| !k.is_empty() && !k.contains("alias/aws/")).map(|k| last(k).to_owned());
+    Resource { index, arn: o.text("ARN").to_owned(), policy, grants: Vec::new(), missing: Vec::new(), key }
 }
 
-/// What a principal may do with each resource: the first of the actions that it may is enough.
-fn each(ctx: &mut Ctx<'_>, world: &World<'_>, p: &Principal, all: &[Resource], technique: &str, actions: &[&str]) {
-    let could = world.could(p, actions);
-    for r in all.iter().filter(|r| !r.arn.is_empty()) {
-        // Without a statement of its own it can be allowed by the resource alone.
-        let named = !r.grants.is_empty() || r.policy.as_ref().is_ok_and(Option::is_some);
-        if !could && !named {
-            continue;
-        }
-        // Buckets name no account; they are of the one that lists them.
-        let own = principal::account(&p.arn).unwrap_or_default();
-        let account = principal::account(&r.arn).unwrap_or(own);
-        let context = world.context(&p.arn, account);
-        let objects: BTreeSet<String> = match technique {
-            "aws-s3-read" => {
-                let mut some = world.patterns(p, &format!("{}/", r.arn));
-                some.insert(format!("{}/object", r.arn));
-                some
-            }
-            _ => [r.arn.clone()].into(),
+/// What a principal may do with a resource: the first of the actions that it may is enough.
+fn one(
+    ctx: &mut Ctx<'_>,
+    world: &World<'_>,
+    p: &Principal,
+    r: &Resource,
+    technique: &str,
+    actions: &[&str],
+    keys: &Resources,
+) {
+    // Buckets name no account, and no partition but that of who asks; they are of the account that lists them.
+    let partition = p.arn.split(':').nth(1).unwrap_or("aws");
+    let arn = match principal::account(&r.arn) {
+        None => r.arn.replacen("arn:aws:", &format!("arn:{partition}:"), 1),
+        Some(_) => r.arn.clone(),
+    };
+    let account = principal::account(&arn).unwrap_or(&world.account).to_owned();
+    let context = world.context(&p.arn, &account);
+    let document = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
+    let objects: BTreeSet<String> = match technique {
+        "aws-s3-read" => world.objects(p, &arn, document),
+        _ => [arn.clone()].into(),
+    };
+    let policy = || r.policy.as_ref().map(|o| o.as_ref().map(|(n, d)| (n.clone(), d))).map_err(Clone::clone);
+    let asked = actions.iter().flat_map(|a| objects.iter().map(move |o| (*a, o)));
+    let answers = asked.map(|(a, o)| world.may(p, a, o, &account, policy(), r.grants.clone(), &context));
+    let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { return };
+    let mut e = Emit::new(technique, Fact::CloudResource(r.index)).from(Fact::CloudPrincipal(p.index));
+    if let (Some(id), "aws-secretsmanager-read") = (&r.key, technique) {
+        let own = keys.all.iter().find(|k| last(&k.arn) == *id);
+        e = match own {
+            Some(k) => e.from(Fact::CloudResource(k.index)),
+            None => e.unless_known(format!("unread:kms-get-key-policy-{id}")),
         };
-        let policy = || r.policy.as_ref().map(|o| o.as_ref().map(|(n, d)| (n.clone(), d))).map_err(Clone::clone);
-        let asked = actions.iter().flat_map(|a| objects.iter().map(move |o| (*a, o)));
-        let answers = asked.map(|(a, o)| world.may(p, a, o, account, policy(), r.grants.clone(), &context));
-        let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());
-        if let Some(answer) = best {
-            let e = Emit::new(technique, Fact::CloudResource(r.index)).from(Fact::CloudPrincipal(p.index));
-            ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
-        }
     }
+    ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
 }
 
 /// Roles that other principals may take on.
 fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    let roles: BTreeMap<&str, (u32, String, Document)> = world
-        .of("IamRole")
-        .filter_map(|(i, o)| World::trust(o).map(|(n, d)| (o.text("Arn"), (i, n, d))))
-        .filter(|(arn, _)| !arn.is_empty())
-        .collect();
-    for (arn, (index, name, trust)) in &roles {
-        // Only principals that the trust policy means, itself or by account.
-        let meant = |p: &&Principal| {
-            let own = principal::account(&p.arn).unwrap_or_default();
-            let text = |n: &crate::iam::policy::Named| match n {
-                crate::iam::policy::Named::Everyone => true,
-                crate::iam::policy::Named::Aws(x) => *x == p.arn || x == own || x.contains(&format!(":{own}:")),
-                _ => false,
-            };
-            trust.statements.iter().filter_map(|s| s.principals.as_ref()).any(|l| l.not || l.list.iter().any(text))
-        };
-        for p in world.principals.values().filter(|p| p.arn != **arn).filter(meant) {
-            let account = principal::account(arn).unwrap_or_default();
+    let may_assume: Vec<&Principal> =
+        world.principals.values().filter(|p| world.could(p, &["sts:AssumeRole"])).collect();
+    for (index, o) in world.of("IamRole") {
+        let Some((name, trust)) = World::trust(o).filter(|_| !o.text("Arn").is_empty()) else { continue };
+        let arn = o.text("Arn");
+        let account = principal::account(arn).unwrap_or_default();
+        let mut asked: BTreeSet<&str> = BTreeSet::new();
+        for l in trust.statements.iter().filter_map(|s| s.principals.as_ref()) {
+            for named in &l.list {
+                match named {
+                    Named::Aws(x) => {
+                        asked.extend(world.principals.get_key_value(&role_of_session(x)).map(|(k, _)| k.as_str()));
+                        // A whole account: those whose own policies let them.
+                        if x.ends_with(":root") || !x.contains(':') {
+                            asked.extend(may_assume.iter().map(|p| p.arn.as_str()));
+                        }
+                    }
+                    Named::Everyone => asked.extend(world.principals.keys().map(String::as_str)),
+                    _ => {}
+                }
+            }
+            if l.not {
+                asked.extend(world.principals.keys().map(String::as_str));
+            }
+        }
+        for p in asked.into_iter().filter(|a| *a != arn).filter_map(|a| world.principals.get(a)) {
             let context = world.context(&p.arn, account);
-            let policy = Ok(Some((name.clone(), trust)));
+            let policy = Ok(Some((name.clone(), &trust)));
             let answer = world.may(p, "sts:AssumeRole", arn, account, policy, Vec::new(), &context);
             if answer.open {
-                let e = Emit::new("aws-assume-role", Fact::CloudPrincipal(*index)).from(Fact::CloudPrincipal(p.index));
+                let e = Emit::new("aws-assume-role", Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p.index));
                 ctx.emit(resting(e, &answer, p.index));
             }
         }
@@ -179,24 +328,23 @@ fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
 
 /// Who may give itself any policy, unless a boundary keeps it small.
 fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    for p in world.principals.values() {
-        let account = principal::account(&p.arn).unwrap_or_default().to_owned();
-        let context = world.context(&p.arn, &account);
-        let ask =
-            |action: &str, resource: &str| world.may(p, action, resource, &account, Ok(None), Vec::new(), &context);
+    for p in world.principals.values().filter(|p| principal::account(&p.arn) == Some(world.account.as_str())) {
+        let context = world.context(&p.arn, &world.account);
+        let ask = |action: &str, resource: &str| {
+            world.may(p, action, resource, &world.account, Ok(None), Vec::new(), &context)
+        };
         let kind = if p.arn.contains(":role/") { "role" } else { "user" };
-        let mut found = None;
-        for (of, action) in SELF {
-            let resources: Vec<String> = match of {
+        let mut found: Option<Answer> = None;
+        for (of, action) in SELF.iter().filter(|(_, a)| world.could(p, &[a])) {
+            let resources: Vec<String> = match *of {
                 k if k == kind => vec![p.arn.clone()],
                 "policy" => attached(world, p),
+                "group" => groups(world, p),
                 _ => Vec::new(),
             };
             for r in resources {
                 let answer = ask(action, &r);
-                if answer.open
-                    && found.as_ref().is_none_or(|a: &super::world::Answer| a.unknowns.len() > answer.unknowns.len())
-                {
+                if answer.open && found.as_ref().is_none_or(|a| a.unknowns.len() > answer.unknowns.len()) {
                     found = Some(answer);
                 }
             }
@@ -208,9 +356,19 @@ fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
     }
 }
 
+fn object_of<'w>(world: &World<'w>, p: &Principal) -> Option<&'w CloudObject> {
+    world.cluster.objects.cloud.get(p.index as usize)
+}
+
 /// ARNs of the customer's own policies that are attached to a principal.
 fn attached(world: &World<'_>, p: &Principal) -> Vec<String> {
-    let kind = if p.arn.contains(":role/") { "IamRole" } else { "IamUser" };
-    let list = world.find(kind, last(&p.arn)).map(|(_, o)| o.list("AttachedManagedPolicies")).unwrap_or_default();
+    let list = object_of(world, p).map(|o| o.list("AttachedManagedPolicies")).unwrap_or_default();
     list.iter().filter_map(|v| v.as_str()).filter(|a| !a.contains("::aws:policy/")).map(str::to_owned).collect()
+}
+
+/// ARNs of the groups of a user.
+fn groups(world: &World<'_>, p: &Principal) -> Vec<String> {
+    let list = object_of(world, p).map(|o| o.list("GroupList")).unwrap_or_default();
+    let groups = list.iter().filter_map(|v| v.as_str()).filter_map(|g| world.find("IamGroup", g));
+    groups.map(|(_, o)| o.text("Arn").to_owned()).filter(|a| !a.is_empty()).collect()
 }

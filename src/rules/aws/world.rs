@@ -65,6 +65,9 @@ pub struct World<'c> {
     /// Users and roles by ARN.
     pub principals: BTreeMap<String, Principal>,
     scps: Option<Vec<Vec<Placed>>>,
+    rcps: Option<Vec<Vec<Placed>>>,
+    /// Account that was read.
+    pub account: String,
     organization: Vec<String>,
     management: bool,
     calls: BTreeSet<String>,
@@ -92,6 +95,8 @@ impl<'c> World<'c> {
             cluster,
             principals: BTreeMap::new(),
             scps: None,
+            rcps: None,
+            account: String::new(),
             organization: Vec::new(),
             management: false,
             calls: named("Call").into_iter().collect(),
@@ -102,6 +107,9 @@ impl<'c> World<'c> {
                 world.principals.insert(p.arn.clone(), p);
             }
         }
+        let first = world.principals.keys().next().and_then(|arn| principal::account(arn)).map(str::to_owned);
+        let said = world.of("Account").next().map(|(_, o)| o.metadata.name.clone());
+        world.account = said.or(first).unwrap_or_default();
         world.read_organization();
         world
     }
@@ -150,8 +158,8 @@ impl<'c> World<'c> {
                 None => p.blocking.push(format!("unread:iam-get-policy-version-{}", last(&arn))),
             }
         }
-        let detailed = self.called(&format!("iam-get-{kind}-{name}")) || self.called(&format!("iam-list-{kind}s"));
-        if !detailed {
+        // A list of roles leaves boundaries out.
+        if !self.called(&format!("iam-get-{kind}-{name}")) {
             p.blocking.push(format!("unread:iam-get-{kind}-{name}"));
         }
         p
@@ -190,8 +198,11 @@ impl<'c> World<'c> {
     }
 
     fn managed(&self, arn: &str) -> Option<Placed> {
-        let name = last(arn);
-        let (_, o) = self.find("IamPolicy", name)?;
+        // By its ARN; by its name where no answer told the ARN.
+        let (name, o) = self.find("IamPolicy", arn).map(|(_, o)| (arn, o)).or_else(|| {
+            let name = last(arn);
+            self.find("IamPolicy", name).map(|(_, o)| (name, o))
+        })?;
         let document = Document::new(o.spec.get("Document")?).ok()?;
         Some(Placed { name: format!("IamPolicy/{name} /spec/Document"), document })
     }
@@ -213,45 +224,51 @@ impl<'c> World<'c> {
             self.management = true;
             return;
         }
-        let mut levels: Vec<Vec<Placed>> = Vec::new();
-        let mut at = account;
-        for _ in 0..8 {
+        let mut nodes = vec![account];
+        while let Some(at) = nodes.last().filter(|n| !n.starts_with("r-") && nodes.len() < 8).cloned() {
             let node = self.find("OrganizationNode", &at).map(|(_, n)| n);
-            match node.and_then(|n| n.spec.get("SERVICE_CONTROL_POLICY")).and_then(Value::as_array) {
-                None => {
-                    let id = format!("unread:organizations-list-policies-for-target-{at}-SERVICE_CONTROL_POLICY");
-                    self.organization.push(id);
-                }
-                Some(ids) => {
-                    let mut level = Vec::new();
-                    for id in ids.iter().filter_map(Value::as_str) {
-                        let content = self.find("OrganizationPolicy", id);
-                        let content = content.and_then(|(_, p)| Document::new(p.spec.get("Content")?).ok());
-                        match content {
-                            Some(document) => {
-                                let name = format!("OrganizationPolicy/{id} /spec/Content");
-                                level.push(Placed { name, document });
-                            }
-                            None => self.organization.push(format!("unread:organizations-describe-policy-{id}")),
-                        }
-                    }
-                    levels.push(level);
-                }
-            }
-            if at.starts_with("r-") {
-                break;
-            }
             let parent = node.and_then(|n| n.list("Parents").first()).and_then(|p| p.get("Id")).and_then(Value::as_str);
             match parent {
-                Some(p) => at = p.to_owned(),
+                Some(p) => nodes.push(p.to_owned()),
                 None => {
                     self.organization.push(format!("unread:organizations-list-parents-{at}"));
                     break;
                 }
             }
         }
-        levels.reverse();
-        self.scps = Some(levels);
+        nodes.reverse();
+        self.scps = Some(self.levels(&nodes, "SERVICE_CONTROL_POLICY"));
+        self.rcps = Some(self.levels(&nodes, "RESOURCE_CONTROL_POLICY"));
+    }
+
+    /// Policies of one type at each node. A level that was not read whole is left out, and named: nothing is denied by it.
+    fn levels(&mut self, nodes: &[String], kind: &str) -> Vec<Vec<Placed>> {
+        let mut levels = Vec::new();
+        for at in nodes {
+            let node = self.find("OrganizationNode", at).map(|(_, n)| n);
+            let Some(ids) = node.and_then(|n| n.spec.get(kind)).and_then(Value::as_array) else {
+                self.organization.push(format!("unread:organizations-list-policies-for-target-{at}-{kind}"));
+                continue;
+            };
+            let mut level = Vec::new();
+            let mut whole = true;
+            for id in ids.iter().filter_map(Value::as_str) {
+                let content = self.find("OrganizationPolicy", id);
+                match content.and_then(|(_, p)| Document::new(p.spec.get("Content")?).ok()) {
+                    Some(document) => {
+                        level.push(Placed { name: format!("OrganizationPolicy/{id} /spec/Content"), document })
+                    }
+                    None => {
+                        whole = false;
+                        self.organization.push(format!("unread:organizations-describe-policy-{id}"));
+                    }
+                }
+            }
+            if whole {
+                levels.push(level);
+            }
+        }
+        levels
     }
 
     /// Keys of a request: those of the principal are known, all others may have any value.
@@ -285,10 +302,13 @@ impl<'c> World<'c> {
         grants: Vec<Grant>,
         context: &Context,
     ) -> Answer {
+        // A policy may name a session: its name is chosen by who starts it, unless the trust policy pins it.
+        let named = resource_policy.as_ref().ok().and_then(|r| r.as_ref()).and_then(|(_, d)| named_session(d, &p.arn));
         let caller = match p.arn.contains(":role/") {
             true => {
                 let own = principal::account(&p.arn).unwrap_or_default();
-                let session = format!("arn:aws:sts::{own}:assumed-role/{}/session", last(&p.arn));
+                let partition = p.arn.split(':').nth(1).unwrap_or("aws");
+                let session = format!("arn:{partition}:sts::{own}:assumed-role/{}/session", last(&p.arn));
                 Caller::Session(session, p.arn.clone())
             }
             false => Caller::User(p.arn.clone()),
@@ -298,7 +318,17 @@ impl<'c> World<'c> {
             missing.push(id);
             None
         });
-        self.decide(&caller, Some(p), action, resource, account, resource_policy, grants, context, missing)
+        let policy = resource_policy.clone();
+        let answer =
+            self.decide(&caller, Some(p), action, resource, account, policy, grants.clone(), context, missing.clone());
+        let Some(session) = named.filter(|_| !answer.open) else { return answer };
+        let caller = Caller::Session(session, p.arn.clone());
+        let mut answer =
+            self.decide(&caller, Some(p), action, resource, account, resource_policy, grants, context, missing);
+        if answer.open {
+            answer.unknowns.push(format!("session-name:{}", last(&p.arn)));
+        }
+        answer
     }
 
     /// The same for a caller that is none of the account: a provider or a service.
@@ -329,7 +359,8 @@ impl<'c> World<'c> {
             session: None,
             resource: resource_policy,
             scps: self.scps.as_ref().map(|l| l.iter().map(|x| x.iter().map(policy).collect()).collect()),
-            rcps: None,
+            rcps: Some(self.rcps.iter().flatten().map(|x| x.iter().map(policy).collect()).collect())
+                .filter(|_: &Vec<Vec<Policy<'_>>>| account == self.account && self.rcps.is_some()),
             grants,
             restrict_public_buckets: false,
             is_management: self.management,
@@ -342,6 +373,7 @@ impl<'c> World<'c> {
             // once that it may do anything (`targets::unread`).
             Decision::ImplicitDeny if missing.is_empty() => return Answer::default(),
             Decision::ImplicitDeny | Decision::Allow => Vec::new(),
+            Decision::Unknown if outcome.unknown_keys.is_empty() => vec!["request-key:unknown".to_owned()],
             Decision::Unknown => outcome.unknown_keys.iter().map(|k| format!("request-key:{k}")).collect(),
         };
         unknowns.extend(missing);
@@ -352,7 +384,8 @@ impl<'c> World<'c> {
         unknowns.dedup();
         let statements = outcome.statements.iter().filter_map(|s| {
             let (object, pointer) = self.place(&s.policy)?;
-            let pointer = format!("{pointer}/Statement/{}", s.statement);
+            let list = if pointer.ends_with("/Grants") { "" } else { "/Statement" };
+            let pointer = format!("{pointer}{list}/{}", s.statement);
             Some(Statement { object, pointer, value: action.to_owned(), denies: s.denies })
         });
         Answer { open: true, unknowns, statements: statements.collect() }
@@ -366,6 +399,18 @@ impl<'c> World<'c> {
         Some((super::cloud(index), format!("/{pointer}")))
     }
 
+    /// Ids of what an organization could deny to everybody of the account: nothing where there is none, or it manages.
+    pub fn limits(&self) -> Vec<String> {
+        let some = self.scps.iter().chain(&self.rcps).flatten().flatten();
+        let denies = some.into_iter().any(|p| {
+            let all = |s: &crate::iam::policy::Statement| !s.actions.not && s.actions.list.iter().any(|a| a == "*");
+            p.document.statements.iter().any(|s| s.effect == Effect::Deny || !all(s))
+        });
+        let mut out = self.organization.clone();
+        out.extend(denies.then(|| "organization-denies".to_owned()));
+        out
+    }
+
     /// Ids of what was not read of a principal's own policies.
     pub fn unread<'p>(&self, p: &'p Principal) -> &'p [String] {
         &p.missing
@@ -373,7 +418,15 @@ impl<'c> World<'c> {
 
     /// Whether a boundary limits a principal, whatever policies it gives itself.
     pub fn bounded(&self, p: &Principal) -> bool {
-        p.boundary.is_some()
+        // One that allows everything limits nothing.
+        p.boundary.as_ref().is_some_and(|b| {
+            let all = |list: &[String]| list.iter().any(|x| x == "*");
+            let everything = b.document.statements.iter().any(|s| {
+                let open = !s.actions.not && all(&s.actions.list) && s.conditions.is_empty();
+                s.effect == Effect::Allow && open && s.resources.as_ref().is_some_and(|r| !r.not && all(&r.list))
+            });
+            !everything || b.document.statements.iter().any(|s| s.effect == Effect::Deny)
+        })
     }
 
     /// Whether any policy of a principal could allow one of these actions: a quick look before each resource is asked.
@@ -387,11 +440,24 @@ impl<'c> World<'c> {
         p.identity.iter().any(|d| allows(&d.document))
     }
 
-    /// Patterns of resources in the policies of a principal that begin in this way.
+    /// Resources that policies of a principal mean by patterns that begin so, wildcards filled in.
     pub fn patterns(&self, p: &Principal, start: &str) -> BTreeSet<String> {
-        let all = p.identity.iter().flat_map(|d| &d.document.statements).filter_map(|s| s.resources.as_ref());
-        let all = all.flat_map(|r| &r.list).filter(|r| r.starts_with(start));
+        let all = p.identity.iter().flat_map(|d| resources(&d.document)).filter(|r| r.starts_with(start));
         all.map(|r| r.replace(['*', '?'], "x")).collect()
+    }
+
+    /// Objects of a bucket that policies mean: one for each pattern, in the policies of the principal or of the bucket.
+    pub fn objects(&self, p: &Principal, bucket: &str, policy: Option<&Document>) -> BTreeSet<String> {
+        let mut out: BTreeSet<String> = [format!("{bucket}/object")].into();
+        let all = p.identity.iter().map(|d| &d.document).chain(policy).flat_map(resources);
+        for r in all {
+            let Some((name, object)) = r.split_once('/') else { continue };
+            let parts = pattern::expand(name, false, &Context::new()).unwrap_or_default();
+            if pattern::matches(&parts, bucket) && !object.is_empty() {
+                out.insert(format!("{bucket}/{}", object.replace(['*', '?'], "x")));
+            }
+        }
+        out
     }
 
     /// The trust policy of a role, with its place.
@@ -400,12 +466,53 @@ impl<'c> World<'c> {
         Some((format!("IamRole/{} /spec/AssumeRolePolicyDocument", role.metadata.name), d))
     }
 
-    /// The cluster of the account that this one is: by the issuer of its tokens where both are known, else the only one.
-    pub fn eks(&self) -> Option<(u32, &'c CloudObject)> {
-        let mut all = self.of("EksCluster");
-        let first = all.next()?;
-        all.next().is_none().then_some(first)
+    /// Clusters of the account that this one may be: the only one, or each of several if it is that.
+    pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
+        let all: Vec<_> = self.of("EksCluster").collect();
+        let several = all.len() > 1;
+        let unknown = |o: &CloudObject| several.then(|| format!("eks-cluster:{}", o.metadata.name));
+        all.into_iter().map(|(i, o)| (i, o, unknown(o))).collect()
     }
+
+    /// Resources that the policies of a principal name for an action: each as it stands, or `None` where one has a
+    /// wildcard, a variable or is turned round.
+    pub fn exact_resources(&self, p: &Principal, actions: &[&str]) -> Option<BTreeSet<String>> {
+        let mut out = BTreeSet::new();
+        for s in p.identity.iter().flat_map(|d| &d.document.statements).filter(|s| s.effect == Effect::Allow) {
+            let about =
+                s.actions.not || s.actions.list.iter().any(|a| actions.iter().any(|x| pattern::matches_action(a, x)));
+            if !about {
+                continue;
+            }
+            let resources = s.resources.as_ref().filter(|r| !r.not)?;
+            for r in &resources.list {
+                if r.contains(['*', '?', '$']) {
+                    return None;
+                }
+                out.insert(r.clone());
+            }
+        }
+        Some(out)
+    }
+}
+
+/// Resources that the statements of a document name.
+fn resources(d: &Document) -> impl Iterator<Item = &String> {
+    d.statements.iter().filter_map(|s| s.resources.as_ref()).flat_map(|r| &r.list)
+}
+
+/// A session of a role that a policy names.
+fn named_session(d: &Document, role: &str) -> Option<String> {
+    let start = format!(":assumed-role/{}/", last(role));
+    let all = d.statements.iter().filter_map(|s| s.principals.as_ref()).flat_map(|p| &p.list);
+    all.into_iter().find_map(|n| match n {
+        crate::iam::policy::Named::Aws(a)
+            if a.contains(&start) && principal::account(a) == principal::account(role) =>
+        {
+            Some(a.clone())
+        }
+        _ => None,
+    })
 }
 
 /// The last segment of an ARN or a path.

@@ -63,11 +63,12 @@ const CALLS: [(&str, Reader); 36] = [
             a.set("IamGroup", name, "AttachedManagedPolicies", Some(&arns(list(g, "AttachedManagedPolicies"))));
         }
         for p in list(v, "Policies") {
-            let name = text(p, "PolicyName");
-            a.put("IamPolicy", name, p, &["Arn", "DefaultVersionId"]);
+            // Two policies may have one name: the ARN tells them apart.
+            let arn = text(p, "Arn");
+            a.put("IamPolicy", arn, p, &["Arn", "DefaultVersionId"]);
             let versions = list(p, "PolicyVersionList");
             let default = versions.iter().find(|x| x.get("IsDefaultVersion") == Some(&Value::Bool(true)));
-            a.set("IamPolicy", name, "Document", default.and_then(|d| document(d.get("Document"))).as_ref());
+            a.set("IamPolicy", arn, "Document", default.and_then(|d| document(d.get("Document"))).as_ref());
         }
     }),
     ("iam-list-roles", |a, _, v| list(v, "Roles").iter().for_each(|r| a.role(r))),
@@ -88,16 +89,14 @@ const CALLS: [(&str, Reader); 36] = [
     }),
     ("iam-get-policy", |a, _, v| {
         let Some(p) = v.get("Policy") else { return };
-        a.put("IamPolicy", text(p, "PolicyName"), p, &["Arn", "DefaultVersionId"]);
+        a.put("IamPolicy", text(p, "Arn"), p, &["Arn", "DefaultVersionId"]);
     }),
     ("iam-get-policy-version", |a, rest, v| {
+        // The answer names neither the policy nor its ARN: the file does, by the last segment.
         let Some((name, version)) = rest.rsplit_once('-') else { return };
         let Some(p) = v.get("PolicyVersion") else { return };
-        // Versions but the default one have no effect.
-        let known = a.objects.get(&("IamPolicy".to_owned(), name.to_owned()));
-        let default = known.and_then(|p| p.get("DefaultVersionId")).and_then(Value::as_str).unwrap_or(version);
-        if p.get("IsDefaultVersion") != Some(&Value::Bool(false)) && default == version {
-            a.set("IamPolicy", name, "Document", document(p.get("Document")).as_ref());
+        if p.get("IsDefaultVersion") != Some(&Value::Bool(false)) {
+            a.set("Version", &format!("{name} {version}"), "Document", document(p.get("Document")).as_ref());
         }
     }),
     ("iam-get-instance-profile", |a, _, v| a.instance_profile(v.get("InstanceProfile").unwrap_or(&Value::Null))),
@@ -125,11 +124,11 @@ const CALLS: [(&str, Reader); 36] = [
     ("eks-describe-access-entry", |a, _, v| {
         let Some(e) = v.get("accessEntry") else { return };
         let fields = ["principalArn", "clusterName", "type", "username", "kubernetesGroups", "createdAt"];
-        a.put("EksAccessEntry", text(e, "principalArn"), e, &fields);
+        a.put("EksAccessEntry", &entry_name(e), e, &fields);
     }),
     ("eks-list-associated-access-policies", |a, _, v| {
         let policies = v.get("associatedAccessPolicies");
-        a.set("EksAccessEntry", text(v, "principalArn"), "associatedAccessPolicies", policies);
+        a.set("EksAccessEntry", &entry_name(v), "associatedAccessPolicies", policies);
     }),
     ("eks-list-pod-identity-associations", |a, rest, v| {
         let ids: Vec<&Value> = list(v, "associations").iter().filter_map(|x| x.get("associationId")).collect();
@@ -164,13 +163,18 @@ const CALLS: [(&str, Reader); 36] = [
     }),
     ("kms-list-keys", |a, _, v| {
         for k in list(v, "Keys") {
-            a.set("KmsKey", text(k, "KeyId"), "Arn", k.get("KeyArn"));
+            // A key of several regions has one id: each after the first goes by its ARN.
+            let (id, arn) = (text(k, "KeyId"), text(k, "KeyArn"));
+            let other = a.entry("KmsKey", id).get("Arn").is_some_and(|x| x.as_str() != Some(arn));
+            a.set("KmsKey", if other { arn } else { id }, "Arn", k.get("KeyArn"));
         }
     }),
     ("kms-describe-key", |a, _, v| {
         let Some(k) = v.get("KeyMetadata") else { return };
         let fields = ["Arn", "KeyManager", "KeyState", "KeyUsage", "AWSAccountId"];
-        a.put("KmsKey", text(k, "KeyId"), k, &fields);
+        let (id, arn) = (text(k, "KeyId"), text(k, "Arn"));
+        let other = a.entry("KmsKey", id).get("Arn").is_some_and(|x| x.as_str() != Some(arn));
+        a.put("KmsKey", if other { arn } else { id }, k, &fields);
     }),
     ("kms-get-key-policy", |a, rest, v| a.set("KmsKey", last(rest), "Policy", document(v.get("Policy")).as_ref())),
     ("kms-list-grants", |a, rest, v| {
@@ -196,9 +200,7 @@ const CALLS: [(&str, Reader); 36] = [
         }
     }),
     ("s3api-get-bucket-policy", |a, rest, v| {
-        // An answer without a policy says that there is none.
-        let none = json!({"Statement": []});
-        a.set("S3Bucket", rest, "Policy", Some(&document(v.get("Policy")).unwrap_or(none)));
+        a.set("S3Bucket", rest, "Policy", resource_policy(v.get("Policy")).as_ref());
     }),
     ("s3api-get-public-access-block", |a, rest, v| {
         a.set("S3Bucket", rest, "PublicAccessBlockConfiguration", v.get("PublicAccessBlockConfiguration"));
@@ -220,19 +222,52 @@ impl Account {
         let stem = stem.strip_suffix(".json").unwrap_or(stem);
         if let Some(rest) = after(stem, RESOURCE_POLICY) {
             let name = Some(text(value, "Name")).filter(|n| !n.is_empty()).unwrap_or(rest);
-            let policy = document(value.get("ResourcePolicy")).unwrap_or(json!({"Statement": []}));
-            self.set("SecretsManagerSecret", name, "Policy", Some(&policy));
+            self.set("SecretsManagerSecret", name, "Policy", resource_policy(value.get("ResourcePolicy")).as_ref());
         } else {
             let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
             let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
             read(self, rest, value);
         }
-        self.objects.entry(("Call".to_owned(), stem.to_owned())).or_default();
+        // A page of several says nothing of what is on the others.
+        let whole = value.get("IsTruncated") != Some(&Value::Bool(true))
+            && ["NextToken", "nextToken", "Marker", "NextMarker"].iter().all(|k| text(value, k).is_empty());
+        if whole {
+            self.objects.entry(("Call".to_owned(), stem.to_owned())).or_default();
+        }
         true
     }
 
+    /// Documents of versions go to the one policy that has the name, if it is one.
+    fn place_versions(&mut self) {
+        let versions: Vec<(String, Value)> = self
+            .objects
+            .iter()
+            .filter(|((kind, _), _)| kind == "Version")
+            .filter_map(|((_, name), v)| Some((name.clone(), v.get("Document")?.clone())))
+            .collect();
+        self.objects.retain(|(kind, _), _| kind != "Version");
+        for (name, d) in versions {
+            let Some((policy, version)) = name.split_once(' ') else { continue };
+            let own: Vec<(String, String)> = self
+                .objects
+                .iter()
+                .filter(|((kind, arn), p)| {
+                    let default = p.get("DefaultVersionId").and_then(Value::as_str).unwrap_or(version);
+                    kind == "IamPolicy" && last(arn) == policy && default == version
+                })
+                .map(|(k, _)| k.clone())
+                .collect();
+            match own.as_slice() {
+                [(_, arn)] => self.set("IamPolicy", &arn.clone(), "Document", Some(&d)),
+                [] => self.set("IamPolicy", policy, "Document", Some(&d)),
+                _ => {}
+            }
+        }
+    }
+
     /// The objects, sorted by kind and name.
-    pub fn into_objects(self) -> Vec<CloudObject> {
+    pub fn into_objects(mut self) -> Vec<CloudObject> {
+        self.place_versions();
         let named = self.objects.into_iter().filter(|((_, name), _)| !name.is_empty());
         named
             .map(|((kind, name), spec)| CloudObject {
@@ -312,6 +347,19 @@ fn kept(v: &Value, fields: &[&str]) -> Value {
 /// ARNs of attached policies.
 fn arns(list: &[Value]) -> Value {
     json!(list.iter().map(|p| text(p, "PolicyArn")).filter(|a| !a.is_empty()).collect::<Vec<_>>())
+}
+
+/// An entry is one of a cluster.
+fn entry_name(e: &Value) -> String {
+    format!("{} {}", text(e, "clusterName"), text(e, "principalArn"))
+}
+
+/// A policy of a resource: none where the answer has none, nothing where it cannot be read.
+fn resource_policy(value: Option<&Value>) -> Option<Value> {
+    match value {
+        None | Some(Value::Null) => Some(json!({"Statement": []})),
+        some => document(some),
+    }
 }
 
 /// The last segment of an ARN or a path.
