@@ -111,7 +111,9 @@ fn what_a_look_with_fresh_eyes_found() {
     const ROLE: &str = "arn:aws:iam::111122223333:role/app";
     let policy = |s: Value| json!({"Version": "2012-10-17", "Statement": s});
     let entry = |cluster: &str, created: Value| json!({"accessEntry": {"principalArn": ROLE, "clusterName": cluster, "type": "STANDARD", "username": "x", "kubernetesGroups": [], "createdAt": created}});
-    let cases: Vec<(&str, &str, &str, Vec<(&str, Value)>, &str)> = vec![
+    // Name, technique of the fixture, target, changed answers, what follows.
+    type Case = (&'static str, &'static str, &'static str, Vec<(&'static str, Value)>, &'static str);
+    let cases: Vec<Case> = vec![
         (
             "a constrained grant",
             "aws-kms-decrypt",
