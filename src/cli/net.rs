@@ -59,6 +59,8 @@ struct List {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
+    forks: Forks,
+    #[command(flatten)]
     output: NetOutput,
 }
 
@@ -71,6 +73,8 @@ struct Explain {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
+    forks: Forks,
+    #[command(flatten)]
     output: NetOutput,
 }
 
@@ -78,6 +82,8 @@ struct Explain {
 struct ExposureCommand {
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    forks: Forks,
     #[command(flatten)]
     output: NetOutput,
 }
@@ -110,6 +116,48 @@ pub(super) enum NetFormat {
     /// Picture
     #[cfg(feature = "pictures")]
     Png,
+}
+
+/// Where network plugins differ.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Forks {
+    /// Whether an ipBlock that covers the address of a pod matches the pod; under Cilium it never does
+    #[arg(long, value_name = "true|false", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Network plugins")]
+    ipblock_matches_pods: bool,
+    /// Whether the baseline is asked for a direction in which no NetworkPolicy isolates the pod, if one does in the other
+    #[arg(long, value_name = "true|false", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Network plugins")]
+    baseline_per_direction: bool,
+    /// What nodes send to isolated pods of other nodes
+    #[arg(long, value_name = "SETTING", default_value = "unknown", help_heading = "Network plugins")]
+    remote_nodes: RemoteNodes,
+}
+
+/// What becomes of traffic of other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum RemoteNodes {
+    /// Plugins differ
+    Unknown,
+    /// It passes
+    Allowed,
+    /// It passes where a rule means the node's address
+    ByAddress,
+}
+
+impl Forks {
+    /// The network of a cluster under these settings.
+    pub(super) fn network<'c>(&self, cluster: &'c Cluster) -> Network<'c> {
+        let settings = crate::netpol::Settings {
+            ipblock_matches_pods: self.ipblock_matches_pods,
+            baseline_per_direction: self.baseline_per_direction,
+            remote_nodes: match self.remote_nodes {
+                RemoteNodes::Unknown => None,
+                RemoteNodes::Allowed => Some(true),
+                RemoteNodes::ByAddress => Some(false),
+            },
+            ..crate::netpol::Settings::default()
+        };
+        Network::with(cluster, settings)
+    }
 }
 
 impl NetOutput {
@@ -255,7 +303,7 @@ impl Explain {
     fn run(self) -> Result<(), Failure> {
         self.output.only(&[NetFormat::Table, NetFormat::Json], "explain")?;
         let cluster = self.source.load()?;
-        let network = Network::new(&cluster);
+        let network = self.forks.network(&cluster);
         let attack = crate::rules::vocabulary(&cluster);
         let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
         let one = |e: Ends, text: &str| match e {
@@ -294,7 +342,7 @@ impl ExposureCommand {
     fn run(self) -> Result<(), Failure> {
         self.output.only(&[NetFormat::Table, NetFormat::Json, NetFormat::Csv], "exposure")?;
         let cluster = self.source.load()?;
-        let network = Network::new(&cluster);
+        let network = self.forks.network(&cluster);
         let rows = net::exposed(&cluster, &exposure::exposures(&cluster, &network));
         self.output.to(|out| match self.output.format {
             NetFormat::Json => {
@@ -320,7 +368,7 @@ impl ExposureCommand {
 impl List {
     fn run(self) -> Result<(), Failure> {
         let cluster = self.source.load()?;
-        let network = Network::new(&cluster);
+        let network = self.forks.network(&cluster);
         let attack = crate::rules::vocabulary(&cluster);
         let side = |text: &Option<String>| -> Result<(Vec<Workload>, bool), Failure> {
             let Some(text) = text else { return Ok((connections::workloads(&cluster, &network, None), true)) };

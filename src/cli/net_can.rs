@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::Failure;
-use super::net::{Ends, NetFormat, NetOutput, distinct, ends, shown};
+use super::net::{Ends, Forks, NetFormat, NetOutput, distinct, ends, shown};
 use super::source::Source;
 use crate::model::{Cluster, Kind};
 use crate::netpol::End;
@@ -42,6 +42,8 @@ pub struct Can {
     expect: Option<super::commands::Expect>,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    forks: Forks,
     #[command(flatten)]
     output: NetOutput,
 }
@@ -166,7 +168,7 @@ impl Can {
         self.output.only(&[NetFormat::Table, NetFormat::Json], "can")?;
         let given = parse_given(&self.given)?;
         let cluster = self.source.load()?;
-        let network = Network::new(&cluster);
+        let network = self.forks.network(&cluster);
         let attack = crate::rules::vocabulary(&cluster);
         let [from, to] = [&self.from, &self.to].map(|t| ends(&attack, &cluster, &network, t, false));
         let (from, to) = (from?, to?);

@@ -144,6 +144,26 @@ fn targets_have_words() {
     assert!(String::from_utf8_lossy(&o.stderr).contains("no dns that is known"), "{o:?}");
 }
 
+/// Where plugins differ a flag says what holds.
+#[test]
+fn forks_are_flags() {
+    let text = "{apiVersion: v1, kind: Namespace, metadata: {name: x}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: w1}, status: {nodeInfo: {kubeletVersion: v1.36.2+k3s1}, addresses: [{type: InternalIP, address: 192.168.0.1}]}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: w2}, status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.1}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: x, labels: {app: b}}, spec: {nodeName: w1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.2}}\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: x}, spec: {podSelector: {matchLabels: {app: b}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/24}}]}]}}\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    std::fs::write(&file, text).unwrap();
+    for (from, flag, wanted) in [
+        ("pod/x/a", "--ipblock-matches-pods=true", "yes"),
+        ("pod/x/a", "--ipblock-matches-pods=false", "no"),
+        ("node/w2", "--remote-nodes=unknown", "unknown"),
+        ("node/w2", "--remote-nodes=allowed", "yes"),
+        ("node/w2", "--remote-nodes=by-address", "no"),
+        ("node/w1", "--remote-nodes=by-address", "yes"),
+    ] {
+        let v = json(&["net", "can", from, "to", "pod/x/b", "-f", file.to_str().unwrap(), "--complete", flag]);
+        assert_eq!(v["answer"], wanted, "{from} {flag}: {v}");
+    }
+}
+
 #[test]
 fn from_the_internet_the_answer_is_that_of_exposure() {
     let shop = json(&["net", "can", "internet", "to", "pod/shop/payment-api", "--demo"]);
