@@ -81,10 +81,13 @@ pub fn render(p: &Picture) -> String {
             stmts.extend(nodes);
         } else {
             let mut inner = vec![
-                Stmt::Attribute(attribute("label", &format!("namespace {namespace}"))),
-                Stmt::Attribute(attribute("style", "dashed")),
+                Stmt::Attribute(attribute("label", &super::picture::boundary(namespace))),
                 Stmt::Attribute(attribute("bgcolor", "#F4F4F4")),
             ];
+            match namespace.starts_with(super::picture::ACCOUNT) {
+                true => inner.push(Stmt::Attribute(attribute("color", "#00664B"))),
+                false => inner.push(Stmt::Attribute(attribute("style", "dashed"))),
+            }
             inner.extend(nodes);
             stmts.push(Stmt::Subgraph(Subgraph { id: Id::Plain(format!("cluster_{c}")), stmts: inner }));
         }

@@ -133,7 +133,7 @@ fn source(p: &Picture, rank: &str) -> String {
         if ns.is_empty() {
             stmts.extend(nodes);
         } else {
-            let title = format!("namespace {ns}");
+            let title = super::picture::boundary(ns);
             let mut inner = vec![
                 Stmt::Attribute(plain("margin", "10")),
                 Stmt::Attribute(attribute("label", &title)),

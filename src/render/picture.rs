@@ -72,6 +72,17 @@ pub struct Box_ {
     pub namespace: String,
 }
 
+/// What the boundary of boxes is called: those of a cloud account are marked by a word that no namespace has.
+pub fn boundary(namespace: &str) -> String {
+    match namespace.strip_prefix(ACCOUNT) {
+        Some(account) => format!("AWS account {account}"),
+        None => format!("namespace {namespace}"),
+    }
+}
+
+/// Begins the boundary of a cloud account.
+pub const ACCOUNT: &str = "account ";
+
 /// An arrow.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
@@ -243,6 +254,16 @@ fn place(
     let path = selector.split_once('/').map_or(selector.as_str(), |(_, r)| r);
     let (ns, short) = path.split_once('/').unwrap_or(("", path));
     let starts = p.boxes.is_empty();
+    let account = match fact {
+        Some(Fact::CloudPrincipal(i) | Fact::CloudResource(i)) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            let arn = o.map_or("", |o| if o.text("Arn").is_empty() { o.text("ARN") } else { o.text("Arn") });
+            let own = arn.split(':').nth(4).filter(|a| !a.is_empty()).map(str::to_owned);
+            let read = cluster.objects.cloud.iter().find(|o| o.kind() == "Account").map(|o| o.metadata.name.clone());
+            format!("{ACCOUNT}{}", own.or(read).unwrap_or_default())
+        }
+        _ => String::new(),
+    };
     let (kind, short, ns, shape) = match fact {
         Some(Fact::Internet) => ("outside", "internet", "", Shape::Attacker),
         Some(Fact::Exec(..) | Fact::Pod(_)) => {
@@ -256,6 +277,21 @@ fn place(
         Some(Fact::Secret(_)) => ("secret", short, ns, Shape::Target),
         Some(Fact::Node(_)) => ("node", path, "", Shape::Node),
         Some(Fact::ClusterAdmin) => ("rights", "cluster-admin", "", Shape::Target),
+        Some(Fact::CloudPrincipal(i)) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            let kind = if o.is_some_and(|o| o.kind() == "IamUser") { "IAM user" } else { "IAM role" };
+            let shape = if starts { Shape::Attacker } else { Shape::Identity };
+            (kind, o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), shape)
+        }
+        Some(Fact::CloudResource(i)) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            let kind = match o.map_or("", crate::model::cloud::CloudObject::kind) {
+                "KmsKey" => "KMS key",
+                "S3Bucket" => "bucket",
+                _ => "cloud secret",
+            };
+            (kind, o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), Shape::Target)
+        }
         Some(Fact::Workload(n)) => {
             ("own workload", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload)
         }

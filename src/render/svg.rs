@@ -62,9 +62,13 @@ pub fn render(p: &Picture, direction: Direction) -> Result<String, String> {
         r##"<rect width="100%" height="100%" fill="#FFFFFF"/><g transform="translate({MARGIN} {MARGIN})">"##
     );
     for (title, r) in &l.clusters {
+        let line = match title.starts_with("AWS account") {
+            true => r##"stroke="#00664B" stroke-width="1.6""##,
+            false => r##"stroke="#555555" stroke-dasharray="5 3""##,
+        };
         let _ = writeln!(
             s,
-            r##"<rect x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="4" fill="#F4F4F4" stroke="#555555" stroke-dasharray="5 3"/>"##,
+            r##"<rect x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="4" fill="#F4F4F4" {line}/>"##,
             r.x, r.y, r.w, r.h
         );
         let _ = writeln!(
