@@ -59,11 +59,81 @@ pub struct Source {
     pub server_version: Option<String>,
 }
 
-const DEMO: [(&str, &str); 4] = [
+const DEMO: [(&str, &str); 23] = [
     ("cluster.yaml", include_str!("../../testdata/clusters/payment-api/cluster.yaml")),
     ("shop.yaml", include_str!("../../testdata/clusters/payment-api/shop.yaml")),
     ("platform.yaml", include_str!("../../testdata/clusters/payment-api/platform.yaml")),
     ("rbac.yaml", include_str!("../../testdata/clusters/payment-api/rbac.yaml")),
+    (
+        "aws/sts-get-caller-identity.json",
+        include_str!("../../testdata/clusters/payment-api/aws/sts-get-caller-identity.json"),
+    ),
+    (
+        "aws/organizations-describe-organization.json",
+        include_str!("../../testdata/clusters/payment-api/aws/organizations-describe-organization.json"),
+    ),
+    (
+        "aws/iam-get-account-authorization-details.json",
+        include_str!("../../testdata/clusters/payment-api/aws/iam-get-account-authorization-details.json"),
+    ),
+    (
+        "aws/iam-list-open-id-connect-providers.json",
+        include_str!("../../testdata/clusters/payment-api/aws/iam-list-open-id-connect-providers.json"),
+    ),
+    (
+        "aws/iam-get-open-id-connect-provider-PAYMENTS.json",
+        include_str!("../../testdata/clusters/payment-api/aws/iam-get-open-id-connect-provider-PAYMENTS.json"),
+    ),
+    (
+        "aws/iam-get-instance-profile-shop-nodes.json",
+        include_str!("../../testdata/clusters/payment-api/aws/iam-get-instance-profile-shop-nodes.json"),
+    ),
+    (
+        "aws/eks-describe-cluster-payments.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-describe-cluster-payments.json"),
+    ),
+    (
+        "aws/eks-list-access-entries-payments.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-list-access-entries-payments.json"),
+    ),
+    (
+        "aws/eks-describe-access-entry-ci-deploy.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-describe-access-entry-ci-deploy.json"),
+    ),
+    (
+        "aws/eks-list-associated-access-policies-ci-deploy.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-list-associated-access-policies-ci-deploy.json"),
+    ),
+    (
+        "aws/eks-describe-access-entry-shop-nodes.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-describe-access-entry-shop-nodes.json"),
+    ),
+    (
+        "aws/eks-list-associated-access-policies-shop-nodes.json",
+        include_str!("../../testdata/clusters/payment-api/aws/eks-list-associated-access-policies-shop-nodes.json"),
+    ),
+    (
+        "aws/ec2-describe-instances.json",
+        include_str!("../../testdata/clusters/payment-api/aws/ec2-describe-instances.json"),
+    ),
+    ("aws/kms-list-keys.json", include_str!("../../testdata/clusters/payment-api/aws/kms-list-keys.json")),
+    (
+        "aws/kms-get-key-policy-card-data.json",
+        include_str!("../../testdata/clusters/payment-api/aws/kms-get-key-policy-card-data.json"),
+    ),
+    (
+        "aws/kms-list-grants-card-data.json",
+        include_str!("../../testdata/clusters/payment-api/aws/kms-list-grants-card-data.json"),
+    ),
+    ("aws/s3api-list-buckets.json", include_str!("../../testdata/clusters/payment-api/aws/s3api-list-buckets.json")),
+    (
+        "aws/s3api-get-bucket-policy-node-bootstrap.json",
+        include_str!("../../testdata/clusters/payment-api/aws/s3api-get-bucket-policy-node-bootstrap.json"),
+    ),
+    (
+        "aws/s3api-get-bucket-policy-receipts.json",
+        include_str!("../../testdata/clusters/payment-api/aws/s3api-get-bucket-policy-receipts.json"),
+    ),
 ];
 
 impl Source {

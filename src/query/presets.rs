@@ -48,7 +48,8 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-const EMBEDDED: [&str; 11] = [
+const EMBEDDED: [&str; 13] = [
+    include_str!("../../queries/aws-roles-to-cluster-admin.yaml"),
     include_str!("../../queries/default-accounts-with-rights.yaml"),
     include_str!("../../queries/internet-to-secrets.yaml"),
     include_str!("../../queries/namespace-breakout.yaml"),
@@ -56,6 +57,7 @@ const EMBEDDED: [&str; 11] = [
     include_str!("../../queries/pods-to-cluster-admin.yaml"),
     include_str!("../../queries/pods-to-foreign-secrets.yaml"),
     include_str!("../../queries/pods-to-kubelets.yaml"),
+    include_str!("../../queries/pods-to-kms.yaml"),
     include_str!("../../queries/pods-to-metadata-service.yaml"),
     include_str!("../../queries/pods-to-nodes.yaml"),
     include_str!("../../queries/unauthenticated-rights.yaml"),

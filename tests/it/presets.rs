@@ -9,8 +9,12 @@ use crate::support::repo;
 fn run(id: &str, case: &str, format: &str) -> String {
     let file = repo(&format!("testdata/queries/{id}/{case}.yaml"));
     let file = file.to_str().unwrap();
+    // Answers about an account are beside the objects.
+    let account = repo(&format!("testdata/queries/{id}/{case}.aws"));
+    let account = account.exists().then(|| ["--aws-data".to_owned(), account.display().to_string()]);
     let o = Command::new(env!("CARGO_BIN_EXE_kpath"))
         .args(["query", "run", id, "-f", file, "--complete", "-o", format])
+        .args(account.into_iter().flatten())
         .env("COLUMNS", "100")
         .output()
         .unwrap();
@@ -21,7 +25,7 @@ fn run(id: &str, case: &str, format: &str) -> String {
 #[test]
 fn every_preset_fires_and_is_silent() {
     let known: BTreeSet<String> = kpath::query::presets::all().into_iter().map(|p| p.id).collect();
-    assert!(known.len() >= 11);
+    assert!(known.len() >= 13);
     for id in &known {
         for (case, rows) in [("firing", true), ("silent", false)] {
             let v: serde_json::Value = serde_json::from_str(&run(id, case, "json")).unwrap();
