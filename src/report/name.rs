@@ -223,6 +223,8 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::InterceptsDns => "answers for every name in the cluster".into(),
         Fact::Publishes(n) => format!("publishes pods of {}", ns(n)),
         Fact::KubeletsOf(_) => "connects to kubelets".into(),
+        Fact::KubeletCommands(_) => "runs commands through kubelets".into(),
+        Fact::KubeletLogs(_) => "reads logs through kubelets".into(),
         Fact::Hint(n) => format!("reads ConfigMaps in {}", ns(n)),
     }
 }

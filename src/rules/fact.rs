@@ -257,6 +257,10 @@ pub enum Fact {
     Publishes(u32),
     /// Can connect to the kubelets of nodes that no policy tells apart, by number.
     KubeletsOf(u32),
+    /// Can run commands through those kubelets.
+    KubeletCommands(u32),
+    /// Can read logs of those nodes through their kubelets.
+    KubeletLogs(u32),
     /// A hint without an effect of its own.
     Hint(u32),
 }
@@ -316,6 +320,8 @@ impl Fact {
                 | Fact::PolicyGone(_)
                 | Fact::FootholdIn(_)
                 | Fact::KubeletsOf(_)
+                | Fact::KubeletCommands(_)
+                | Fact::KubeletLogs(_)
                 | Fact::AnyPrincipal
                 | Fact::RoutesSomewhere
                 | Fact::NetClass(_)

@@ -104,7 +104,12 @@ fn reached(ctx: &mut Ctx<'_>, groups: &[Group]) {
             let e = Emit::new("entry-kubelet-public", reach).tier(1).from(Fact::Internet).unless_known("node-firewall");
             ctx.emit(e.because(o, format!("/status/addresses/{place}"), "", "the node has an address of the internet"));
         }
-        let exec = |f: Fact| Emit::new("kubelet-api-exec", f).from(Fact::Kubelets).from(reach).tier(3);
+        // Both a right and a way are premises of much: they meet in one fact, from which the rest follows.
+        let e = Emit::scope(Fact::KubeletCommands(n)).from(Fact::Kubelets).from(reach);
+        ctx.emit(e.because(anchor, "/metadata/name", "", "the right and the way to kubelets"));
+        let e = Emit::scope(Fact::KubeletLogs(n)).from(Fact::Right(Right::NodesLog, EVERYWHERE)).from(reach);
+        ctx.emit(e.because(anchor, "/metadata/name", "", "the right and the way to kubelets"));
+        let exec = |f: Fact| Emit::new("kubelet-api-exec", f).from(Fact::KubeletCommands(n)).tier(3);
         if groups.len() == 1 {
             ctx.emit(exec(Fact::AllPods).because(anchor, "/metadata/name", "", "a kubelet runs commands in its pods"));
         } else {
@@ -126,7 +131,7 @@ fn reached(ctx: &mut Ctx<'_>, groups: &[Group]) {
         }
         for node in &g.nodes {
             let o = Obj { kind: Kind::Node, index: *node };
-            let direct = Emit::scope(Fact::LogsOn(*node)).from(Fact::Right(Right::NodesLog, EVERYWHERE)).from(reach);
+            let direct = Emit::scope(Fact::LogsOn(*node)).from(Fact::KubeletLogs(n));
             ctx.emit(direct.because(o, "/metadata/name", "", "the kubelet serves /var/log of the node"));
         }
     }
