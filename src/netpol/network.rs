@@ -61,6 +61,22 @@ pub struct Judged {
     pub events: Vec<Event>,
 }
 
+impl Judged {
+    /// What opens the connection, each alone: nothing more where it is allowed, or the id of an unknown. One policy that
+    /// allows is enough, and so is that none is enforced. Empty where it is closed.
+    pub fn ways(&self) -> Vec<Option<String>> {
+        if self.allowed == Allowed::No {
+            return Vec::new();
+        }
+        let sure = (self.allowed == Allowed::Yes).then_some(None);
+        let unenforced = self.unenforced && !self.unknowns.iter().any(|u| u == CNI_ENFORCES);
+        let mut out: Vec<Option<String>> = self.unknowns.iter().cloned().map(Some).collect();
+        out.extend(unenforced.then(|| Some(CNI_ENFORCES.to_owned())));
+        out.extend(sure);
+        out
+    }
+}
+
 /// The network of a cluster.
 #[derive(Debug)]
 pub struct Network<'c> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::ctx::{Ctx, Emit};
 use super::fact::{EVERYWHERE, Fact, Right};
 use crate::model::kind::{Kind, Obj};
-use crate::netpol::network::{Allowed, CNI_ENFORCES, Judged, Network};
+use crate::netpol::network::{Judged, Network};
 use crate::netpol::ports::{Ports, Protocol};
 use crate::netpol::targets::KUBELET;
 use crate::netpol::{Direction, End};
@@ -64,17 +64,8 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
 
 /// From the pods of a class to the kubelets of a group of nodes: each of several unknowns alone opens the way.
 fn class_to_group(ctx: &mut Ctx<'_>, class: u32, first: u32, group: u32, judged: &Judged) {
-    let mut ways: Vec<Option<String>> = match judged.allowed {
-        Allowed::No => return,
-        Allowed::Yes => vec![None],
-        Allowed::Unknown => Vec::new(),
-    };
-    ways.extend(judged.unknowns.iter().cloned().map(Some));
-    if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
-        ways.push(Some(CNI_ENFORCES.to_owned()));
-    }
     let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
-    for id in ways {
+    for id in judged.ways() {
         let e = Emit::new("net-pod-to-kubelet", Fact::KubeletsOf(group)).tier(1);
         let e = e.from(Fact::NetClass(class)).maybe(id).unless_known(FIREWALL);
         ctx.emit(match decided.and_then(|d| Some((d, d.policy?))) {

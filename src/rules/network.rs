@@ -6,7 +6,7 @@ use super::ctx::{Ctx, Emit};
 use super::fact::Fact;
 use crate::model::kind::{Kind, Obj};
 use crate::model::pod::Pod;
-use crate::netpol::network::{Allowed, CNI_ENFORCES, Judged, Network};
+use crate::netpol::network::{Allowed, Judged, Network};
 use crate::netpol::{Direction, Effect, End};
 
 /// Emits the ways of pods to the API server.
@@ -24,18 +24,7 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
             Some(c) => known.entry(c).or_insert_with(|| network.to_api_server(End::Pod(i as u32))).clone(),
             None => network.to_api_server(End::Pod(i as u32)),
         };
-        if judged.allowed == Allowed::No {
-            continue;
-        }
-        // Each alone opens it: one policy that allows is enough, and so is that none is enforced.
-        let mut ways: Vec<Option<String>> = judged.unknowns.iter().cloned().map(Some).collect();
-        if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
-            ways.push(Some(CNI_ENFORCES.to_owned()));
-        }
-        if judged.allowed == Allowed::Yes {
-            ways.push(None);
-        }
-        for id in ways {
+        for id in judged.ways() {
             for ordinal in &containers {
                 let e = Emit::scope(Fact::ApiReach).from(Fact::Exec(i as u32, *ordinal)).maybe(id.clone());
                 ctx.emit(evidence(e, &judged, o, p));

@@ -313,6 +313,35 @@ fn what_a_look_with_fresh_eyes_found() {
     }
 }
 
+/// Settling what an entry gives does not settle of which cluster the entry is.
+#[test]
+fn an_entry_that_was_not_read_is_still_of_one_cluster_of_two() {
+    let policies = "eks-list-associated-access-policies-app";
+    for (id, missing) in
+        [(policies, vec![policies]), ("eks-describe-access-entry-app", vec![policies, "eks-describe-access-entry-app"])]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let aws = dir.path().join("aws");
+        dump("aws-access-entry", dir.path(), &aws);
+        missing.iter().for_each(|call| std::fs::remove_file(aws.join(format!("{call}.json"))).unwrap());
+        let write = |call: &str, v: Value| std::fs::write(aws.join(format!("{call}.json")), v.to_string()).unwrap();
+        write("eks-list-access-entries-prod", json!({"accessEntries": ["arn:aws:iam::111122223333:role/app"]}));
+        let given = format!("unread:{id}=yes");
+        let question = ["role:app", "reach", "cluster-admin", "-f", dir.path().to_str().unwrap(), "--given", &given];
+        assert_eq!(ask(&question)["answer"], "yes", "{id}: one cluster");
+        write(
+            "eks-describe-cluster-dev",
+            json!({"cluster": {"name": "dev", "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/dev", "identity": {"oidc": {"issuer": "https://other"}}, "accessConfig": {"authenticationMode": "API"}}}),
+        );
+        let v = ask(&question);
+        assert_eq!(
+            (&v["answer"], &v["unknownBecause"][0]["id"]),
+            (&"unknown".into(), &"eks-cluster:prod".into()),
+            "{id}"
+        );
+    }
+}
+
 #[test]
 fn selectors_of_an_account() {
     let dir = tempfile::tempdir().unwrap();

@@ -66,6 +66,30 @@ fn every_technique_fires_and_every_near_miss_does_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// AWS in China and AWS GovCloud write the same ARNs with another partition: nothing else may change.
+#[test]
+fn accounts_of_other_partitions_are_read_alike() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for t in TECHNIQUES {
+        for (file, expected) in [("fires", true), ("near-miss", false)] {
+            let path = repo(&format!("testdata/techniques/{}/{file}.yaml", t.id));
+            let account = account_of(&path);
+            let Some(text) = std::fs::read_to_string(&path).ok().filter(|_| !account.is_empty()) else { continue };
+            for partition in ["arn:aws-cn:", "arn:aws-us-gov:"] {
+                let other = |s: &str| s.replace("arn:aws:", partition);
+                let account: Vec<_> = account.iter().map(|(call, answer)| (call.clone(), other(answer))).collect();
+                checked += 1;
+                if fires(t.id, &other(&text), &account) != expected {
+                    wrong.push(format!("{}: {file}.yaml in {partition}", t.id));
+                }
+            }
+        }
+    }
+    assert!(checked >= 80, "{checked} fixtures");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_fixture_belongs_to_a_technique() {
     let known: BTreeSet<&str> = TECHNIQUES.iter().map(|t| t.id).collect();

@@ -119,6 +119,7 @@ fn entries(
         let Some(p) = world.principals.get(*arn).filter(|_| !described).map(|p| p.index) else { continue };
         let e = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
         let e = e.unless_known(format!("unread:eks-describe-access-entry-{}", last(arn)));
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
         let Some((index, _)) = world.find("EksCluster", cluster) else { continue };
         ctx.emit(e.because(cloud(index), "/spec/accessEntries", "", "the principal has an entry"));
     }
@@ -146,6 +147,7 @@ fn entries(
         if e.spec.get("associatedAccessPolicies").is_none() {
             let x = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
             let x = x.unless_known(format!("unread:eks-list-associated-access-policies-{}", last(arn)));
+            let x = unknowns.iter().fold(x, |x, id| x.unless_known(id.clone()));
             ctx.emit(x.because(cloud(index), "/spec/principalArn", arn.to_owned(), "the principal has an entry"));
         }
         for (n, a) in e.list("associatedAccessPolicies").iter().enumerate() {

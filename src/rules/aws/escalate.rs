@@ -133,7 +133,7 @@ fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
         for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
             let Some((instance, o)) = world.find("Ec2Instance", last(&n.spec.provider_id)) else { continue };
             let region = region(&n.spec.provider_id);
-            let arn = format!("arn:aws:ec2:{region}:{account}:instance/{}", o.metadata.name);
+            let arn = format!("arn:{}:ec2:{region}:{account}:instance/{}", world.partition, o.metadata.name);
             let context = world.context(&p.arn, account);
             let answers = COMMANDS.iter().map(|a| world.may(p, a, &arn, account, Ok(None), Vec::new(), &context));
             let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());

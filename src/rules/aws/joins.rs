@@ -44,7 +44,7 @@ fn providers(world: &World<'_>) -> Vec<Provider> {
             audiences.push("sts.amazonaws.com".to_owned());
         }
         let arn = match o.text("Arn") {
-            "" => format!("arn:aws:iam::{}:oidc-provider/{key}", world.account),
+            "" => format!("arn:{}:iam::{}:oidc-provider/{key}", world.partition, world.account),
             arn => arn.to_owned(),
         };
         Provider { index, key, arn, audiences, unknowns }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::cloud;
 use super::world::{World, last};
 use crate::model::kind::{Kind, Obj};
-use crate::netpol::network::{Allowed, CNI_ENFORCES, Judged, Network};
+use crate::netpol::network::{Judged, Network};
 use crate::netpol::ports::{Ports, Protocol};
 use crate::netpol::{Direction, End};
 use crate::rules::ctx::{Ctx, Emit};
@@ -86,16 +86,6 @@ fn pod(ctx: &mut Ctx<'_>, judged: &Judged, p: u32, (node, instance): (u32, u32),
         (Some(true), false, Some(false), Some(false)) => return,
         _ => false,
     };
-    if judged.allowed == Allowed::No {
-        return;
-    }
-    let mut ways: Vec<Option<String>> = judged.unknowns.iter().cloned().map(Some).collect();
-    if judged.unenforced && !judged.unknowns.iter().any(|u| u == CNI_ENFORCES) {
-        ways.push(Some(CNI_ENFORCES.to_owned()));
-    }
-    if judged.allowed == Allowed::Yes {
-        ways.push(None);
-    }
     let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
     let o = Obj { kind: Kind::Pod, index: p };
     let value = match (options.optional, options.hops) {
@@ -103,7 +93,7 @@ fn pod(ctx: &mut Ctx<'_>, judged: &Judged, p: u32, (node, instance): (u32, u32),
         (_, Some(h)) => ("/spec/MetadataOptions/HttpPutResponseHopLimit", h.to_string()),
         _ => ("/spec/MetadataOptions", String::new()),
     };
-    for (id, c) in ways.iter().flat_map(|w| pod.running_containers().map(move |c| (w.clone(), c.ordinal))) {
+    for (id, c) in judged.ways().iter().flat_map(|w| pod.running_containers().map(move |c| (w.clone(), c.ordinal))) {
         let e = Emit::new("net-pod-to-imds", Fact::Imds(node)).from(Fact::Exec(p, c)).maybe(id);
         let e = e.maybe((!opens).then(|| {
             format!(

@@ -52,6 +52,8 @@ struct Resource {
 struct Resources {
     all: Vec<Resource>,
     by_arn: BTreeMap<String, usize>,
+    /// By the end of the ARN, as secrets name their keys.
+    by_id: BTreeMap<String, usize>,
     /// Those whose policy or grants name a principal, by its ARN.
     naming: BTreeMap<String, Vec<usize>>,
     /// Those whose policy means more than principals by name.
@@ -60,9 +62,16 @@ struct Resources {
 
 impl Resources {
     fn new(all: Vec<Resource>) -> Self {
-        let mut out = Resources { all, by_arn: BTreeMap::new(), naming: BTreeMap::new(), open: Vec::new() };
+        let mut out = Resources {
+            all,
+            by_arn: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            naming: BTreeMap::new(),
+            open: Vec::new(),
+        };
         for (n, r) in out.all.iter().enumerate() {
             out.by_arn.insert(r.arn.clone(), n);
+            out.by_id.entry(last(&r.arn).to_owned()).or_insert(n);
             let mut names: BTreeSet<String> = r.grants.iter().map(|g| g.grantee.clone()).collect();
             let statements = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d.statements.as_slice());
             for l in statements.into_iter().flatten().filter_map(|s| s.principals.as_ref()) {
@@ -115,7 +124,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     account_admin(ctx, world);
     unread(ctx, world);
     let keys = Resources::new(world.of("KmsKey").filter_map(|(i, o)| key(i, o)).collect());
-    let buckets = Resources::new(world.of("S3Bucket").map(|(i, o)| bucket(i, o)).collect());
+    let buckets = Resources::new(world.of("S3Bucket").map(|(i, o)| bucket(&world.partition, i, o)).collect());
     let secrets = Resources::new(world.of("SecretsManagerSecret").map(|(i, o)| secret(i, o)).collect());
     for p in world.principals.values() {
         let e = Emit::scope(Fact::AnyPrincipal).from(Fact::CloudPrincipal(p.index));
@@ -235,8 +244,8 @@ fn key(index: u32, o: &CloudObject) -> Option<Resource> {
     })
 }
 
-fn bucket(index: u32, o: &CloudObject) -> Resource {
-    let arn = format!("arn:aws:s3:::{}", o.metadata.name);
+fn bucket(partition: &str, index: u32, o: &CloudObject) -> Resource {
+    let arn = format!("arn:{partition}:s3:::{}", o.metadata.name);
     let policy = placed("S3Bucket", o, "s3api-get-bucket-policy");
     Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key: None }
 }
@@ -259,26 +268,22 @@ fn one(
     actions: &[&str],
     keys: &Resources,
 ) {
-    // Buckets name no account, and no partition but that of who asks; they are of the account that lists them.
-    let partition = p.arn.split(':').nth(1).unwrap_or("aws");
-    let arn = match principal::account(&r.arn) {
-        None => r.arn.replacen("arn:aws:", &format!("arn:{partition}:"), 1),
-        Some(_) => r.arn.clone(),
-    };
-    let account = principal::account(&arn).unwrap_or(&world.account).to_owned();
-    let context = world.context(&p.arn, &account);
+    let arn = &r.arn;
+    // Buckets name no account: they are of the one that lists them.
+    let account = principal::account(arn).unwrap_or(&world.account);
+    let context = world.context(&p.arn, account);
     let document = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
     let objects: BTreeSet<String> = match technique {
-        "aws-s3-read" => world.objects(p, &arn, document),
+        "aws-s3-read" => world.objects(p, arn, document),
         _ => [arn.clone()].into(),
     };
     let policy = || r.policy.as_ref().map(|o| o.as_ref().map(|(n, d)| (n.clone(), d))).map_err(Clone::clone);
     let asked = actions.iter().flat_map(|a| objects.iter().map(move |o| (*a, o)));
-    let answers = asked.map(|(a, o)| world.may(p, a, o, &account, policy(), r.grants.clone(), &context));
+    let answers = asked.map(|(a, o)| world.may(p, a, o, account, policy(), r.grants.clone(), &context));
     let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { return };
     let mut e = Emit::new(technique, Fact::CloudResource(r.index)).from(Fact::CloudPrincipal(p.index));
     if let (Some(id), "aws-secretsmanager-read") = (&r.key, technique) {
-        let own = keys.all.iter().find(|k| last(&k.arn) == *id);
+        let own = keys.by_id.get(id).and_then(|n| keys.all.get(*n));
         e = match own {
             Some(k) => e.from(Fact::CloudResource(k.index)),
             None => e.unless_known(format!("unread:kms-get-key-policy-{id}")),

@@ -68,6 +68,9 @@ pub struct World<'c> {
     rcps: Option<Vec<Vec<Placed>>>,
     /// Account that was read.
     pub account: String,
+    /// Partition of its ARNs: `aws`, `aws-cn`, `aws-us-gov` (AWS General Reference, "Amazon Resource Names").
+    pub partition: String,
+    limits: Vec<String>,
     organization: Vec<String>,
     management: bool,
     calls: BTreeSet<String>,
@@ -97,6 +100,8 @@ impl<'c> World<'c> {
             scps: None,
             rcps: None,
             account: String::new(),
+            partition: String::new(),
+            limits: Vec::new(),
             organization: Vec::new(),
             management: false,
             calls: named("Call").into_iter().collect(),
@@ -107,10 +112,12 @@ impl<'c> World<'c> {
                 world.principals.insert(p.arn.clone(), p);
             }
         }
-        let first = world.principals.keys().next().and_then(|arn| principal::account(arn)).map(str::to_owned);
+        let first = world.principals.keys().next().cloned().unwrap_or_default();
         let said = world.of("Account").next().map(|(_, o)| o.metadata.name.clone());
-        world.account = said.or(first).unwrap_or_default();
-        world.read_organization();
+        world.partition = first.split(':').nth(1).unwrap_or("aws").to_owned();
+        world.read_organization(said.as_deref());
+        world.account = said.or(principal::account(&first).map(str::to_owned)).unwrap_or_default();
+        world.limits = world.denied_to_all();
         world
     }
 
@@ -207,8 +214,8 @@ impl<'c> World<'c> {
         Some(Placed { name: format!("IamPolicy/{name} /spec/Document"), document })
     }
 
-    fn read_organization(&mut self) {
-        let account = self.of("Account").next().map(|(_, o)| o.metadata.name.clone());
+    /// Reads the policies above the account, if an answer says which account it is.
+    fn read_organization(&mut self, account: Option<&str>) {
         let Some((_, o)) = self.find("Organization", "organization") else {
             self.organization.push("unread:organizations-describe-organization".into());
             return;
@@ -224,7 +231,7 @@ impl<'c> World<'c> {
             self.management = true;
             return;
         }
-        let mut nodes = vec![account];
+        let mut nodes = vec![account.to_owned()];
         while let Some(at) = nodes.last().filter(|n| !n.starts_with("r-") && nodes.len() < 8).cloned() {
             let node = self.find("OrganizationNode", &at).map(|(_, n)| n);
             let parent = node.and_then(|n| n.list("Parents").first()).and_then(|p| p.get("Id")).and_then(Value::as_str);
@@ -400,7 +407,11 @@ impl<'c> World<'c> {
     }
 
     /// Ids of what an organization could deny to everybody of the account: nothing where there is none, or it manages.
-    pub fn limits(&self) -> Vec<String> {
+    pub fn limits(&self) -> &[String] {
+        &self.limits
+    }
+
+    fn denied_to_all(&self) -> Vec<String> {
         let some = self.scps.iter().chain(&self.rcps).flatten().flatten();
         let denies = some.into_iter().any(|p| {
             let all = |s: &crate::iam::policy::Statement| !s.actions.not && s.actions.list.iter().any(|a| a == "*");
