@@ -1,12 +1,13 @@
 //! Every source against every target, worst first, with sources of the same tail in one row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use roaring::RoaringBitmap;
 use serde::Serialize;
 
 use super::answer::{self, Question, Verdict};
 use super::choke::choke_points;
-use super::name;
+use super::hits::{Half, Kinds, Reach, both, namespaces};
 use super::row::{Finding, Rows};
 pub use super::row::{Row, Severity};
 use super::source::{Source, classes, loud};
@@ -18,7 +19,6 @@ use crate::rules::Attack;
 use crate::rules::fact::Fact;
 use crate::search::Lane;
 use crate::search::lanes::LANES;
-use crate::search::pivot::{Closed, Pivot};
 use crate::search::proof::{Guide, Proof, Prover, Ranking};
 
 /// The whole result.
@@ -36,9 +36,6 @@ pub struct Analysis {
     /// Objects whose removal breaks most paths, with how many pods lose one.
     pub choke_points: Vec<(String, usize)>,
 }
-
-/// What one source reaches, by kind of target: rank and name, how sure, which members.
-type Groups = BTreeMap<(u8, String), (Verdict, Vec<FactId>)>;
 
 /// Analyzes all sources against all targets.
 pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Analysis {
@@ -62,23 +59,20 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     let ranking = if question.shortest { Ranking::Hops } else { Ranking::Cost };
     let mut prover = Prover::new(&attack.graph, &settings, ranking);
     let guides = admin.map(|a| both(&masks, |m| prover.guide(m, a, api)));
-    let mut marks = vec![usize::MAX; attack.graph.facts];
     let mut rows = Rows::new(attack, cluster);
     let mut pods_with_path = [0; 3];
     // Sources that reach cluster-admin for sure: only these can lose it when something is removed.
     let mut admins: Vec<&Source> = Vec::new();
-    let pivots = both(&masks, |m| Pivot::new(&attack.graph, m, api));
+    let certain = masks.first().cloned().unwrap_or_default();
+    let reach = Reach::new(attack, &settings, ranking, masks, to, admin);
+    let kinds = Kinds::new(attack, cluster, to);
     for chunk in sources.chunks(LANES) {
-        let starts: Vec<Vec<FactId>> = chunk.iter().map(|s| s.starts.clone()).collect();
-        let lanes = both(&pivots, |p| p.close(&starts));
-        let all_hits = hits(to, &lanes, chunk.len());
-        for ((lane, source), hits) in chunk.iter().enumerate().zip(&all_hits) {
-            let admin_verdict = admin.and_then(|a| verdict(&lanes, a, lane));
-            if admin_verdict == Some(Verdict::Yes) {
+        for (source, hits) in chunk.iter().zip(reach.of(chunk)) {
+            if hits.admin == Some(Verdict::Yes) {
                 admins.push(source);
             }
-            let groups = group(attack, cluster, source, admin.zip(admin_verdict), hits);
-            let proofs = prove(&mut prover, &masks, guides.as_ref(), admin, &mut marks, source, groups.values());
+            let groups = kinds.group(attack, cluster, source, admin, &hits);
+            let proofs = prove(&mut prover, &reach.halves, guides.as_ref(), admin, source, groups.values());
             let namespaces = namespaces(cluster, source);
             let mut flags = [false; 3];
             for (((rank, label), (verdict, targets)), proof) in groups.into_iter().zip(proofs) {
@@ -102,137 +96,47 @@ pub fn analyze(attack: &Attack, cluster: &Cluster, question: &Question, from: &S
     Analysis {
         pods,
         pods_with_path,
-        internet_workloads: internet_workloads(attack, cluster, &masks[0]),
-        choke_points: choke_points(attack, cluster, &masks[0], &admins, &paths, admin),
+        internet_workloads: internet_workloads(attack, cluster, &certain),
+        choke_points: choke_points(attack, cluster, &certain, &admins, &paths, admin),
         paths,
     }
 }
 
-/// Namespaces of the pods of a source.
-fn namespaces<'c>(cluster: &'c Cluster, source: &Source) -> BTreeSet<&'c str> {
-    let pods = source.pods.iter().filter_map(|p| cluster.objects.pods.get(*p as usize));
-    pods.map(|p| p.metadata.namespace.as_str()).collect()
-}
-
-/// How sure a fact is in a lane; `None` when it does not follow.
-fn verdict(lanes: &[Closed<'_>; 2], fact: FactId, lane: usize) -> Option<Verdict> {
-    match lanes.each_ref().map(|l| l.holds(fact, lane)) {
-        [true, _] => Some(Verdict::Yes),
-        [false, true] => Some(Verdict::Unknown),
-        [false, false] => None,
-    }
-}
-
-/// Targets by lane, gathered from the targets' side: sources × targets is never walked.
-fn hits(to: &Selection, lanes: &[Closed<'_>; 2], count: usize) -> Vec<Vec<(FactId, Verdict)>> {
-    let mut hits = vec![Vec::new(); count];
-    let [must, may] = lanes;
-    for f in &to.facts {
-        for lane in may.lanes_of(*f) {
-            let verdict = if must.holds(*f, lane) { Verdict::Yes } else { Verdict::Unknown };
-            if let Some(list) = hits.get_mut(lane) {
-                list.push((*f, verdict));
-            }
-        }
-    }
-    hits
-}
-
-/// Sorts what a source reaches by kind of target. What it holds itself is no finding, what cluster-admin includes
-/// neither.
-fn group(
-    attack: &Attack,
-    cluster: &Cluster,
-    source: &Source,
-    admin: Option<(FactId, Verdict)>,
-    hits: &[(FactId, Verdict)],
-) -> Groups {
-    let mut groups = Groups::new();
-    if let Some((fact, verdict)) = admin {
-        groups.insert((0, "cluster-admin".into()), (verdict, vec![fact]));
-        if verdict == Verdict::Yes {
-            return groups;
-        }
-    }
-    let namespaces = namespaces(cluster, source);
-    for (f, v) in hits {
-        if source.own.contains(f) || (*v == Verdict::Unknown && admin.is_some()) {
-            continue;
-        }
-        let key = match attack.fact(*f) {
-            Some(Fact::Node(_) | Fact::NodeOf(_) | Fact::AnyNode) => (1, "node/*".to_owned()),
-            Some(Fact::Secret(s)) => {
-                let ns = cluster.objects.secrets.get(s as usize).map_or("", |x| x.metadata.namespace.as_str());
-                let own = ns == "kube-system" || namespaces.contains(ns);
-                (2, if own { format!("secret/{ns}/*") } else { "secret/*".to_owned() })
-            }
-            Some(Fact::ClusterAdmin) | None => continue,
-            Some(x) => (3, name::selector(attack, cluster, x)),
-        };
-        let entry = groups.entry(key).or_insert((*v, Vec::new()));
-        if *v == Verdict::Yes && entry.0 == Verdict::Unknown {
-            *entry = (*v, Vec::new());
-        }
-        if entry.0 == *v {
-            entry.1.push(*f);
-        }
-    }
-    groups
-}
-
-/// The same for what is certain and for what is possible, on two threads.
-fn both<'a, A: Sync, T: Send>(inputs: &'a [A; 2], f: impl Fn(&'a A) -> T + Sync) -> [T; 2] {
-    let [must, may] = inputs;
-    std::thread::scope(|s| {
-        let other = s.spawn(|| f(may));
-        let first = f(must);
-        [first, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
-    })
-}
-
-/// The best proof of each group of targets; certain ones are proven without what is unknown. `marks` is a buffer: the
-/// group of each fact.
+/// The best proof of each group of targets; certain ones are proven without what is unknown.
 fn prove<'a>(
     prover: &mut Prover<'_>,
-    masks: &[Vec<bool>; 2],
+    halves: &[Half; 2],
     guides: Option<&[Guide; 2]>,
     admin: Option<FactId>,
-    marks: &mut [usize],
     source: &Source,
-    groups: impl Iterator<Item = &'a (Verdict, Vec<FactId>)> + Clone,
+    groups: impl Iterator<Item = &'a (Verdict, RoaringBitmap)> + Clone,
 ) -> Vec<Option<Proof>> {
     let mut out: Vec<Option<Proof>> = groups.clone().map(|_| None).collect();
-    for (verdict, mask) in [Verdict::Yes, Verdict::Unknown].into_iter().zip(masks) {
-        let of_verdict = || groups.clone().enumerate().filter(|(_, (v, _))| *v == verdict);
-        let numbers: Vec<usize> = of_verdict().map(|(n, _)| n).collect();
+    for (verdict, half) in [Verdict::Yes, Verdict::Unknown].into_iter().zip(halves) {
+        let (numbers, targets): (Vec<usize>, Vec<&RoaringBitmap>) =
+            groups.clone().enumerate().filter(|(_, (v, _))| *v == verdict).map(|(n, (_, t))| (n, t)).unzip();
         if numbers.is_empty() {
             continue;
         }
-        if let ([n], Some(admin), Some(guide)) =
-            (numbers.as_slice(), admin, guides.and_then(|g| g.get(usize::from(verdict == Verdict::Unknown))))
-            && of_verdict().all(|(_, (_, targets))| *targets == [admin])
+        if let ([n], [one], Some(admin), Some(guide)) = (
+            numbers.as_slice(),
+            targets.as_slice(),
+            admin,
+            guides.and_then(|g| g.get(usize::from(verdict == Verdict::Unknown))),
+        ) && one.len() == 1
+            && one.contains(admin.0)
         {
             if let Some(slot) = out.get_mut(*n) {
-                *slot = prover.prove_guided(mask, &source.starts, guide);
+                *slot = prover.prove_guided(&half.mask, &source.starts, guide);
             }
             continue;
         }
-        let mark = |marks: &mut [usize], set: bool| {
-            for (n, f) in of_verdict().flat_map(|(n, (_, targets))| targets.iter().map(move |f| (n, f))) {
-                if let Some(m) = marks.get_mut(f.0 as usize) {
-                    *m = if set { n } else { usize::MAX };
-                }
-            }
-        };
-        mark(marks, true);
-        let group = |f: FactId| marks.get(f.0 as usize).and_then(|m| numbers.iter().position(|n| n == m));
-        let proofs = prover.prove_each(mask, &source.starts, numbers.len(), &group);
+        let proofs = prover.prove_sets(&half.mask, &half.bundles, &source.starts, &targets);
         for (n, proof) in numbers.iter().zip(proofs) {
             if let Some(slot) = out.get_mut(*n) {
                 *slot = proof;
             }
         }
-        mark(marks, false);
     }
     out
 }

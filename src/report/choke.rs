@@ -54,7 +54,7 @@ pub(super) fn choke_points(
         let cites = |o: &u64| x.evidence.iter().any(|e| e.object.0 == *o);
         candidates.iter().enumerate().filter(|(_, (_, o))| cites(o)).fold(0, |set: Removed, (n, _)| set | 1 << n)
     };
-    let pivot = Pivot::with_removals(&attack.graph, mask, attack.id(Fact::ApiReach), &removals);
+    let pivot = Pivot::with(&attack.graph, mask, attack.id(Fact::ApiReach), Some(admin), &removals);
     // One lane a source and a removed object.
     let mut lost = vec![0usize; candidates.len()];
     let lanes: Vec<(usize, &Source)> =

@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod answer;
 mod choke;
 pub mod connections;
+mod hits;
 pub mod lint;
 pub mod name;
 pub mod net;

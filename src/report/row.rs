@@ -68,7 +68,7 @@ pub(super) struct Finding {
     /// Name of the group of targets.
     pub(super) label: String,
     /// Members that are reached.
-    pub(super) targets: Vec<FactId>,
+    pub(super) targets: RoaringBitmap,
     /// Proof.
     pub(super) steps: Vec<Step>,
     /// Whether the targets are Secrets of another namespace.
@@ -155,7 +155,7 @@ impl<'a> Rows<'a> {
         row.from.extend(owners.into_keys());
         let all: BTreeSet<Missing> = row.unknown_because.drain(..).chain(unknown).collect();
         row.unknown_because = all.into_iter().collect();
-        reached.extend(targets.into_iter().map(|f| f.0));
+        *reached |= targets;
     }
 
     /// Rows with the same steps after the first share a line; a single step counts by its technique. The namespace of

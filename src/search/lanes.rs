@@ -1,4 +1,8 @@
 //! 512 closures at once, one bit each, over a graph whose components are merged.
+//!
+//! A *sink* is a fact after which a lane's other facts are of no interest, such as cluster-admin. Facts from which a sink
+//! follows alone are the sink, and nothing else follows from them: without that, each source that owns the cluster would
+//! be walked through all of it, which is sources × facts.
 
 use std::sync::Mutex;
 
@@ -117,12 +121,19 @@ impl<T: Copy> Lists<T> {
 impl Condensed {
     /// Merges the components of the active part of a graph.
     pub fn new(graph: &Graph, mask: &[bool]) -> Self {
-        Self::with(graph, mask, None, &|_| 0)
+        Self::with(graph, mask, None, &[], &|_| 0)
     }
 
-    /// The same for sources that all have the fact `given`, which then joins nothing: far more is merged. And for passes
-    /// in which some lanes are without some objects: `removals` names the objects that an instance needs.
-    pub fn with(graph: &Graph, mask: &[bool], given: Option<FactId>, removals: &dyn Fn(&Instance) -> Removed) -> Self {
+    /// The same for sources that all have the fact `given`, which then joins nothing: far more is merged. In a lane with
+    /// one of the `sinks`, only these are told for sure. And for passes in which some lanes are without some objects:
+    /// `removals` names the objects that an instance needs.
+    pub fn with(
+        graph: &Graph,
+        mask: &[bool],
+        given: Option<FactId>,
+        sinks: &[FactId],
+        removals: &dyn Fn(&Instance) -> Removed,
+    ) -> Self {
         let needs = |x: &Instance| -> SmallVec<[FactId; 3]> {
             match given {
                 Some(g) if x.premises.len() > 1 => x.premises.iter().copied().filter(|p| *p != g).collect(),
@@ -130,8 +141,15 @@ impl Condensed {
             }
         };
         let removed: Vec<Removed> = graph.instances.iter().map(removals).collect();
-        let active =
-            || graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on).map(|((x, _), r)| (x, *r));
+        let sink = sunk(graph, sinks, &|i, x| {
+            let plain = mask.get(i) == Some(&true) && removed.get(i) == Some(&0);
+            (plain && needs(x).len() == 1).then(|| needs(x).iter().copied().next()).flatten()
+        });
+        let sink_of = |f: FactId| sink.get(f.0 as usize).copied().filter(|s| *s != NO_SINK);
+        let active = || {
+            let all = graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on);
+            all.map(|((x, _), r)| (x, *r)).filter(|(x, _)| needs(x).iter().all(|p| sink_of(*p).is_none()))
+        };
         let mut edges = DiGraph::<(), (), u32>::with_capacity(graph.facts, graph.instances.len());
         (0..graph.facts).for_each(|_| {
             edges.add_node(());
@@ -145,14 +163,23 @@ impl Condensed {
         let merged = kosaraju_scc(&edges);
         let mut component = vec![0u32; graph.facts];
         // They come in reverse topological order.
-        for (n, members) in merged.iter().rev().enumerate() {
+        let mut count = 0usize;
+        for members in merged.iter().rev() {
+            // Nothing follows from a sink: it is in no cycle, and comes after all others.
+            if members.iter().any(|m| sink.get(m.index()).is_some_and(|s| *s != NO_SINK)) {
+                continue;
+            }
             for m in members {
                 if let Some(c) = component.get_mut(m.index()) {
-                    *c = n as u32;
+                    *c = count as u32;
                 }
             }
+            count += 1;
         }
-        let count = merged.len();
+        for (c, s) in component.iter_mut().zip(&sink).filter(|(_, s)| **s != NO_SINK) {
+            *c = count as u32 + u32::from(*s);
+        }
+        count += sinks.len();
         let of = |f: FactId| component.get(f.0 as usize).copied().unwrap_or(0);
         let mut steps: Vec<(u32, (u32, Removed))> = Vec::new();
         let mut joins: Vec<Join> = Vec::new();
@@ -171,6 +198,7 @@ impl Condensed {
         steps.dedup();
         joins.sort_unstable();
         joins.dedup();
+        let (joins, count) = narrow(joins, count);
         let mut joined: Vec<(u32, u32)> =
             joins.iter().zip(0u32..).flat_map(|(j, n)| j.premises.iter().map(move |p| (*p, n))).collect();
         joined.sort_unstable();
@@ -256,6 +284,51 @@ impl Condensed {
     }
 }
 
+/// Most premises of a join.
+const JOINED: usize = 8;
+
+/// Divides joins of many premises: a pass looks at all premises of a join whenever one of them changes, and a Secret scope
+/// of all namespaces has as many as there are namespaces. The new components come last; also their number with them.
+fn narrow(joins: Vec<Join>, mut count: usize) -> (Vec<Join>, usize) {
+    let mut out = Vec::with_capacity(joins.len());
+    for mut join in joins {
+        while join.premises.len() > JOINED {
+            let mut fewer = SmallVec::new();
+            for part in join.premises.chunks(JOINED) {
+                let conclusion = count as u32;
+                count += 1;
+                out.push(Join { premises: part.into(), conclusion, removed: 0 });
+                fewer.push(conclusion);
+            }
+            join.premises = fewer;
+        }
+        out.push(join);
+    }
+    (out, count)
+}
+
+/// In no sink.
+const NO_SINK: u8 = u8::MAX;
+
+/// The sink of each fact, by place in `sinks`: the first from which it follows that the fact has it. `step` tells the
+/// one premise of an instance that has one, by number.
+fn sunk(graph: &Graph, sinks: &[FactId], step: &dyn Fn(usize, &Instance) -> Option<FactId>) -> Vec<u8> {
+    let mut sink = vec![NO_SINK; graph.facts];
+    let mut waiting = Vec::new();
+    for (s, n) in sinks.iter().zip(0..NO_SINK) {
+        waiting.push(*s);
+        while let Some(f) = waiting.pop() {
+            match sink.get_mut(f.0 as usize) {
+                Some(slot) if *slot == NO_SINK => *slot = n,
+                _ => continue,
+            }
+            let into = graph.concluding(f).iter();
+            waiting.extend(into.filter_map(|i| step(*i as usize, graph.instances.get(*i as usize)?)));
+        }
+    }
+    sink
+}
+
 /// Adds lanes to a component; whether any is new.
 fn add(bits: &mut [Bits], component: u32, lanes: &Bits) -> bool {
     let Some(target) = bits.get_mut(component as usize) else { return false };
@@ -267,35 +340,51 @@ fn add(bits: &mut [Bits], component: u32, lanes: &Bits) -> bool {
     changed != 0
 }
 
-/// Components to visit, lowest number first.
+/// Components to visit, lowest number first: bits, and over each 64 words of bits one that tells which are not zero. A
+/// join may conclude a component far in front, and finding it must not cost a walk over all that lies between.
 #[derive(Debug)]
 struct Pending {
-    words: Vec<u64>,
-    at: usize,
+    /// The bits first, the shortest list last.
+    levels: Vec<Vec<u64>>,
 }
 
 impl Pending {
     fn new(count: usize) -> Self {
-        Pending { words: vec![0; count.div_ceil(64)], at: 0 }
+        let mut levels = vec![vec![0; count.div_ceil(64)]];
+        while let Some(n) = levels.last().map(Vec::len).filter(|n| *n > 1) {
+            levels.push(vec![0; n.div_ceil(64)]);
+        }
+        Pending { levels }
     }
 
     fn add(&mut self, c: u32) {
-        let n = c as usize / 64;
-        if let Some(w) = self.words.get_mut(n) {
-            *w |= 1 << (c % 64);
-            self.at = self.at.min(n);
+        let mut n = c as usize;
+        for level in &mut self.levels {
+            let Some(w) = level.get_mut(n / 64) else { return };
+            let known = *w != 0;
+            *w |= 1 << (n % 64);
+            if known {
+                return;
+            }
+            n /= 64;
         }
     }
 
     fn next(&mut self) -> Option<u32> {
-        while let Some(w) = self.words.get_mut(self.at) {
-            if *w != 0 {
-                let bit = w.trailing_zeros();
-                *w &= *w - 1;
-                return Some(self.at as u32 * 64 + bit);
-            }
-            self.at += 1;
+        let mut n = 0usize;
+        for level in self.levels.iter().rev() {
+            let w = level.get(n).filter(|w| **w != 0)?;
+            n = n * 64 + w.trailing_zeros() as usize;
         }
-        None
+        let mut m = n;
+        for level in &mut self.levels {
+            let w = level.get_mut(m / 64)?;
+            *w &= !(1 << (m % 64));
+            if *w != 0 {
+                break;
+            }
+            m /= 64;
+        }
+        u32::try_from(n).ok()
     }
 }

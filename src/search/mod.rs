@@ -1,5 +1,6 @@
 //! Search over the AND/OR graph: closures, best proofs, several proofs. Knows neither Kubernetes nor output.
 
+pub mod bundle;
 pub mod closure;
 pub mod lanes;
 pub mod pivot;

@@ -47,19 +47,20 @@ impl Closed<'_> {
 impl Pivot {
     /// Prepares the active part of a graph around a fact; without one, passes are not divided.
     pub fn new(graph: &Graph, mask: &[bool], fact: Option<FactId>) -> Self {
-        Self::with_removals(graph, mask, fact, &|_| 0)
+        Self::with(graph, mask, fact, None, &|_| 0)
     }
 
-    /// The same for passes in which some lanes are without some objects: `removals` names the objects that an instance
-    /// needs.
-    pub fn with_removals(
+    /// The same where of a lane with the fact `sink` nothing else is asked. And for passes in which some lanes are without
+    /// some objects: `removals` names the objects that an instance needs.
+    pub fn with(
         graph: &Graph,
         mask: &[bool],
         fact: Option<FactId>,
+        sink: Option<FactId>,
         removals: &(dyn Fn(&Instance) -> Removed + Sync),
     ) -> Self {
         let Some(f) = fact else {
-            return Pivot { fact, before: Condensed::with(graph, mask, None, removals), after: None };
+            return Pivot { fact, before: Condensed::with(graph, mask, None, sink.as_slice(), removals), after: None };
         };
         let mut first = mask.to_vec();
         for i in graph.using(f) {
@@ -68,8 +69,10 @@ impl Pivot {
             }
         }
         let (before, after) = std::thread::scope(|s| {
-            let after = s.spawn(|| Condensed::with(graph, mask, fact, removals));
-            let before = Condensed::with(graph, &first, None, removals);
+            let after = s.spawn(|| Condensed::with(graph, mask, fact, sink.as_slice(), removals));
+            // A lane that comes by the fact is closed again: what else it has before is of no interest either.
+            let sinks: Vec<FactId> = [f].into_iter().chain(sink).collect();
+            let before = Condensed::with(graph, &first, None, &sinks, removals);
             (before, after.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         Pivot { fact, before, after: Some(after) }

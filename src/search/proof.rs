@@ -3,7 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
 use super::Settings;
+use super::bundle::Bundles;
 use crate::graph::{FactId, Graph};
 
 /// A proof: instances in an order in which each premise is a start or concluded before.
@@ -28,7 +32,7 @@ pub enum Ranking {
 }
 
 /// Additive cost of one instance: assumptions, open unknowns, tier and hops, packed so that sums compare in that order.
-fn cost(graph: &Graph, settings: &Settings, ranking: Ranking, i: u32) -> u64 {
+pub(super) fn cost(graph: &Graph, settings: &Settings, ranking: Ranking, i: u32) -> u64 {
     let Some(x) = graph.instances.get(i as usize) else { return u64::MAX };
     let hop = u64::from(x.tier > 0);
     match ranking {
@@ -72,7 +76,12 @@ pub struct Prover<'g> {
     by: Vec<u32>,
     done: Vec<bool>,
     touched: Vec<u32>,
+    /// Of instances with many premises, the first that was not settled when it was last looked at.
+    watched: FxHashMap<u32, usize>,
 }
+
+/// An instance with more premises than this is not looked at from its first premise each time.
+const MANY_PREMISES: usize = 8;
 
 const NONE: u32 = u32::MAX;
 
@@ -109,6 +118,7 @@ impl<'g> Prover<'g> {
             by: vec![NONE; graph.facts],
             done: vec![false; graph.facts],
             touched: Vec::new(),
+            watched: FxHashMap::default(),
         }
     }
 
@@ -157,7 +167,7 @@ impl<'g> Prover<'g> {
     ) -> Option<Proof> {
         let mut found = None;
         let sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
-        self.run(mask, banned, &sources, None, &mut |f, c| {
+        self.run(mask, banned, &sources, None, &mut |_| Vec::new(), &mut |f, c| {
             let hit = targets(f);
             if hit {
                 found = Some((f, c));
@@ -178,7 +188,7 @@ impl<'g> Prover<'g> {
         let mut sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
         sources.extend(given.as_ref().map(|p| (p.target, p.cost)));
         let mut found = None;
-        self.run(mask, &none, &sources, Some(guide), &mut |f, c| {
+        self.run(mask, &none, &sources, Some(guide), &mut |_| Vec::new(), &mut |f, c| {
             if f == target {
                 found = Some(c);
             }
@@ -209,14 +219,48 @@ impl<'g> Prover<'g> {
         count: usize,
         groups: &dyn Fn(FactId) -> Option<usize>,
     ) -> Vec<Option<Proof>> {
+        self.prove_groups(mask, starts, count, groups, &mut |_, _| Vec::new())
+    }
+
+    /// The same for sets of targets, where `mask` is without the instances of `bundles`.
+    pub fn prove_sets(
+        &mut self,
+        mask: &[bool],
+        bundles: &Bundles,
+        starts: &[FactId],
+        sets: &[&RoaringBitmap],
+    ) -> Vec<Option<Proof>> {
+        let group = |f: FactId| sets.iter().position(|s| s.contains(f.0));
+        // Of the leaves of a bundle, all at the same price, the first of each set is the one that would be settled first.
+        let mut more = |f: FactId, found: &[bool]| {
+            let wanted = || sets.iter().zip(found).filter(|(_, found)| !**found).map(|(set, _)| *set);
+            bundles.of(f).iter().flat_map(|b| wanted().flat_map(|set| b.first(set))).collect()
+        };
+        self.prove_groups(mask, starts, sets.len(), &group, &mut more)
+    }
+
+    fn prove_groups(
+        &mut self,
+        mask: &[bool],
+        starts: &[FactId],
+        count: usize,
+        groups: &dyn Fn(FactId) -> Option<usize>,
+        more: &mut dyn FnMut(FactId, &[bool]) -> Vec<u32>,
+    ) -> Vec<Option<Proof>> {
         let mut found: Vec<Option<(FactId, u64)>> = vec![None; count];
+        let done = std::cell::RefCell::new(vec![false; count]);
         let mut left = count;
         let sources: Vec<(FactId, u64)> = starts.iter().map(|f| (*f, 0)).collect();
-        self.run(mask, &BTreeSet::new(), &sources, None, &mut |f, c| {
-            if let Some(slot) = groups(f).and_then(|g| found.get_mut(g))
+        let mut extra = |f: FactId| more(f, &done.borrow());
+        self.run(mask, &BTreeSet::new(), &sources, None, &mut extra, &mut |f, c| {
+            if let Some(g) = groups(f)
+                && let Some(slot) = found.get_mut(g)
                 && slot.is_none()
             {
                 *slot = Some((f, c));
+                if let Some(d) = done.borrow_mut().get_mut(g) {
+                    *d = true;
+                }
                 left = left.saturating_sub(1);
             }
             left == 0
@@ -225,13 +269,15 @@ impl<'g> Prover<'g> {
     }
 
     /// Settles facts, cheapest first, until `stop` says so. With a guide: first those of the cheapest whole way, as in
-    /// A*. That settles each fact at its final cost too: a guide never falls by more than an instance costs.
+    /// A*. That settles each fact at its final cost too: a guide never falls by more than an instance costs. `more` tells
+    /// instances of a settled fact that count beside the active ones.
     fn run(
         &mut self,
         mask: &[bool],
         banned: &BTreeSet<u32>,
         starts: &[(FactId, u64)],
         guide: Option<&Guide>,
+        more: &mut dyn FnMut(FactId) -> Vec<u32>,
         stop: &mut dyn FnMut(FactId, u64) -> bool,
     ) {
         self.reset();
@@ -255,16 +301,19 @@ impl<'g> Prover<'g> {
             if stop(f, self.best.get(f.0 as usize).copied().unwrap_or(0)) {
                 return;
             }
+            for i in more(f) {
+                self.relax(i, None, banned, guide, &mut heap);
+            }
             let using = self.graph.using(f);
             if using.len() > walked && !self.opaque.get(f.0 as usize).copied().unwrap_or(true) {
                 for g in &settled {
                     for &i in self.graph.using(*g) {
-                        self.relax(i, mask, banned, guide, &mut heap);
+                        self.relax(i, Some(mask), banned, guide, &mut heap);
                     }
                 }
             } else {
                 for &i in using {
-                    self.relax(i, mask, banned, guide, &mut heap);
+                    self.relax(i, Some(mask), banned, guide, &mut heap);
                 }
                 settled.push(f);
                 walked += using.len();
@@ -272,19 +321,27 @@ impl<'g> Prover<'g> {
         }
     }
 
-    /// Uses an instance if all its premises are settled.
+    /// Uses an instance if it is active and all its premises are settled.
     fn relax(
         &mut self,
         i: u32,
-        mask: &[bool],
+        mask: Option<&[bool]>,
         banned: &BTreeSet<u32>,
         guide: Option<&Guide>,
         heap: &mut BinaryHeap<Reverse<(u64, u32)>>,
     ) {
-        if !mask.get(i as usize).copied().unwrap_or(false) {
+        if mask.is_some_and(|m| !m.get(i as usize).copied().unwrap_or(false)) {
             return;
         }
         let Some(x) = self.graph.instances.get(i as usize) else { return };
+        if x.premises.len() > MANY_PREMISES {
+            let at = self.watched.entry(i).or_default();
+            let settled = |p: &FactId| self.done.get(p.0 as usize) == Some(&true);
+            *at += x.premises.iter().skip(*at).take_while(|p| settled(p)).count();
+            if *at < x.premises.len() {
+                return;
+            }
+        }
         let mut total = 0u64;
         for p in &x.premises {
             match (self.done.get(p.0 as usize), self.best.get(p.0 as usize)) {
@@ -312,6 +369,7 @@ impl<'g> Prover<'g> {
     }
 
     fn reset(&mut self) {
+        self.watched.clear();
         for f in self.touched.drain(..) {
             let f = f as usize;
             if let (Some(b), Some(by), Some(d)) = (self.best.get_mut(f), self.by.get_mut(f), self.done.get_mut(f)) {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kpath::graph::{Builder, Evidence, FactId, Graph, Instance, Object, Text};
+use kpath::search::bundle::Bundles;
 use kpath::search::closure::{Local, closure};
 use kpath::search::lanes::Condensed;
 use kpath::search::pivot::Pivot;
 use kpath::search::proof::{Prover, Ranking};
 use kpath::search::{Lane, Settings};
+use roaring::RoaringBitmap;
 
 fn random(rng: &mut fastrand::Rng) -> (Graph, usize) {
     let facts = rng.usize(3..14);
@@ -112,15 +114,17 @@ fn closure_and_best_proof_agree_with_brute_force() {
 #[test]
 fn lanes_with_a_given_fact_and_without_objects_agree_with_single_closures() {
     let mut rng = fastrand::Rng::with_seed(13);
-    let mut gone = 0;
+    let (mut gone, mut with_sink) = (0, 0);
     for round in 0..3_000 {
         let (graph, facts) = random(&mut rng);
         let mask = Settings::default().mask(&graph, Lane::May);
         let given = (rng.u8(0..4) > 0).then(|| FactId(rng.u32(0..facts as u32)));
         // Eight objects; an instance needs some of them.
         let needs = |x: &Instance| if x.technique.is_multiple_of(3) { 1u8 << (x.technique % 8) } else { 0 };
-        let condensed = Condensed::with(&graph, &mask, given, &needs);
-        let pivot = Pivot::with_removals(&graph, &mask, given, &needs);
+        let condensed = Condensed::with(&graph, &mask, given, &[], &needs);
+        let pivot = Pivot::with(&graph, &mask, given, None, &needs);
+        let sink = FactId(rng.u32(0..facts as u32));
+        let sunk = Pivot::with(&graph, &mask, given, Some(sink), &needs);
         let lanes: Vec<(Vec<FactId>, u8)> = (0..6)
             .map(|n| {
                 let start = FactId(rng.u32(0..facts as u32));
@@ -131,20 +135,58 @@ fn lanes_with_a_given_fact_and_without_objects_agree_with_single_closures() {
         let borrowed: Vec<(&[FactId], u8)> = lanes.iter().map(|(s, r)| (s.as_slice(), *r)).collect();
         // All lanes have the given fact, or come by it if they can.
         let (closed, divided) = (condensed.close_without(&borrowed[..3]), pivot.close_without(&borrowed));
+        let sunk = sunk.close_without(&borrowed);
         for (n, (starts, removed)) in lanes.iter().enumerate() {
             let left: Vec<bool> =
                 graph.instances.iter().zip(&mask).map(|(x, on)| *on && needs(x) & removed == 0).collect();
             let want = closure(&graph, &left, starts);
+            let want_sink = want[sink.0 as usize];
+            with_sink += usize::from(want_sink);
             for (f, want) in want.iter().enumerate() {
                 let f = FactId(f as u32);
                 assert!(n > 2 || *want == closed.holds(f, n), "given, round {round}");
                 assert_eq!(*want, divided.holds(f, n), "divided, round {round}");
                 assert_eq!(*want, divided.lanes_of(f).any(|l| l == n), "divided, round {round}");
+                // Of a lane with the sink only that is told.
+                assert!((want_sink && f != sink) || *want == sunk.holds(f, n), "sunk, round {round}");
             }
             gone += usize::from(want != closure(&graph, &mask, starts));
         }
     }
-    assert!(gone > 500, "{gone}");
+    assert!(gone > 500 && with_sink > 2_000, "{gone} {with_sink}");
+}
+
+#[test]
+fn bundles_of_leaves_agree_with_leaves_one_by_one() {
+    let mut rng = fastrand::Rng::with_seed(17);
+    let settings = Settings::default();
+    let (mut bundled, mut proofs) = (0, 0);
+    for round in 0..5_000 {
+        let (graph, facts) = random(&mut rng);
+        // From the upper half nothing follows.
+        let lower = |x: &Instance| x.premises.iter().all(|p| (p.0 as usize) < facts / 2);
+        let mask: Vec<bool> = graph.instances.iter().map(lower).collect();
+        let targets: Vec<FactId> = (0..facts as u32).map(FactId).filter(|_| rng.bool()).collect();
+        let leaves = Bundles::leaves(&graph, &mask, targets.iter().copied());
+        let mut without = mask.clone();
+        let bundles = Bundles::take(&graph, &settings, Ranking::Cost, &mut without, &leaves, rng.usize(1..3));
+        bundled += bundles.hubs().count();
+        let sets: Vec<RoaringBitmap> =
+            (0..3).map(|n| targets.iter().map(|f| f.0).filter(|f| f % 3 == n).collect()).collect();
+        let starts = [FactId(rng.u32(0..facts as u32))];
+        let known = closure(&graph, &mask, &starts);
+        let less = closure(&graph, &without, &starts);
+        for f in &targets {
+            let by_hub = bundles.hubs().any(|(hub, b)| less[hub.0 as usize] && b.leaves.contains(f.0));
+            assert_eq!(known[f.0 as usize], less[f.0 as usize] || by_hub, "round {round}");
+        }
+        let mut prover = Prover::new(&graph, &settings, Ranking::Cost);
+        let each = prover.prove_each(&mask, &starts, 3, &|f| targets.contains(&f).then_some(f.0 as usize % 3));
+        let together = prover.prove_sets(&without, &bundles, &starts, &sets.iter().collect::<Vec<_>>());
+        assert_eq!(each, together, "round {round}");
+        proofs += each.iter().flatten().count();
+    }
+    assert!(bundled > 2_000 && proofs > 3_000, "{bundled} bundles, {proofs} proofs");
 }
 
 /// Every proof of a fact: one instance for each fact that is needed, none of which needs itself. `None` when there are

@@ -1,0 +1,89 @@
+//! Bundles: many leaves that follow from one fact, such as every Secret that a right covers.
+//!
+//! A leaf is a target from which nothing follows. Whether a source reaches it is told by what it follows from, so neither
+//! a pass nor a search for proofs need visit each: sources × Secrets would outgrow everything else in a large cluster.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+
+use super::Settings;
+use super::proof::{Ranking, cost};
+use crate::graph::{FactId, Graph};
+
+/// Fewer leaves than this are as well visited one by one.
+pub const MANY: usize = 16;
+
+/// Leaves that follow from one fact at one cost.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The leaves.
+    pub leaves: RoaringBitmap,
+    /// Leaf and instance, in order.
+    steps: Vec<(u32, u32)>,
+}
+
+impl Bundle {
+    /// The instances that give the first leaf of a set.
+    pub fn first<'a>(&'a self, set: &RoaringBitmap) -> impl Iterator<Item = u32> + 'a {
+        let at = self.steps.iter().position(|(leaf, _)| set.contains(*leaf));
+        let rest = at.and_then(|at| self.steps.get(at..)).unwrap_or_default();
+        let leaf = rest.first().map(|(leaf, _)| *leaf);
+        rest.iter().take_while(move |(l, _)| Some(*l) == leaf).map(|(_, i)| *i)
+    }
+}
+
+/// Leaves by the one fact that they follow from.
+#[derive(Debug, Default)]
+pub struct Bundles {
+    hubs: BTreeMap<FactId, Vec<Bundle>>,
+}
+
+impl Bundles {
+    /// Targets from which nothing follows in the active part of a graph.
+    pub fn leaves(graph: &Graph, mask: &[bool], targets: impl IntoIterator<Item = FactId>) -> RoaringBitmap {
+        let active = |i: &u32| mask.get(*i as usize).copied().unwrap_or(false);
+        targets.into_iter().filter(|f| !graph.using(*f).iter().any(active)).map(|f| f.0).collect()
+    }
+
+    /// Takes the instances that give many of the leaves from one fact, `least` or more, out of the active part of a graph.
+    pub fn take(
+        graph: &Graph,
+        settings: &Settings,
+        ranking: Ranking,
+        mask: &mut [bool],
+        leaves: &RoaringBitmap,
+        least: usize,
+    ) -> Bundles {
+        let mut steps: BTreeMap<(FactId, u64), Vec<(u32, u32)>> = BTreeMap::new();
+        for leaf in leaves {
+            for i in graph.concluding(FactId(leaf)) {
+                let on = mask.get(*i as usize).copied().unwrap_or(false);
+                let Some(x) = graph.instances.get(*i as usize).filter(|_| on) else { continue };
+                if let [hub] = x.premises.as_slice() {
+                    steps.entry((*hub, cost(graph, settings, ranking, *i))).or_default().push((leaf, *i));
+                }
+            }
+        }
+        let mut hubs: BTreeMap<FactId, Vec<Bundle>> = BTreeMap::new();
+        for ((hub, _), steps) in steps.into_iter().filter(|(_, list)| list.len() >= least) {
+            for (_, i) in &steps {
+                if let Some(m) = mask.get_mut(*i as usize) {
+                    *m = false;
+                }
+            }
+            hubs.entry(hub).or_default().push(Bundle { leaves: steps.iter().map(|(leaf, _)| *leaf).collect(), steps });
+        }
+        Bundles { hubs }
+    }
+
+    /// Facts with the leaves that follow from each, in order.
+    pub fn hubs(&self) -> impl Iterator<Item = (FactId, &Bundle)> {
+        self.hubs.iter().flat_map(|(hub, bundles)| bundles.iter().map(|b| (*hub, b)))
+    }
+
+    /// The bundles of a fact.
+    pub fn of(&self, fact: FactId) -> &[Bundle] {
+        self.hubs.get(&fact).map(Vec::as_slice).unwrap_or_default()
+    }
+}
