@@ -30,6 +30,7 @@ pub(super) struct Source {
 pub(super) fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> Vec<Source> {
     let mut map: BTreeMap<Vec<WayOut>, Source> = BTreeMap::new();
     let mut out = Vec::new();
+    let numbers: BTreeMap<&str, u32> = attack.namespaces.iter().map(String::as_str).zip(0..).collect();
     for f in &from.facts {
         let Some(Fact::Pod(p)) = attack.fact(*f) else {
             out.push(Source {
@@ -61,9 +62,9 @@ pub(super) fn classes(attack: &Attack, cluster: &Cluster, from: &Selection) -> V
         }
         signature.sort();
         signature.dedup();
-        let ns = cluster.objects.pods.get(p as usize).map(|x| x.metadata.namespace.clone()).unwrap_or_default();
+        let ns = cluster.objects.pods.get(p as usize).map_or("", |x| x.metadata.namespace.as_str());
         // The namespace decides which Secrets are foreign.
-        let marker = attack.namespaces.iter().position(|n| *n == ns).unwrap_or(0) as u32;
+        let marker = numbers.get(ns).copied().unwrap_or(0);
         signature.push((u16::MAX, FactId(u32::MAX), vec![marker], Vec::new(), Vec::new()));
         map.entry(signature).or_insert_with(|| Source { pods: Vec::new(), starts, internet: false, own }).pods.push(p);
     }

@@ -26,7 +26,8 @@ pub struct Bundle {
 impl Bundle {
     /// The instances that give the first leaf of a set.
     pub fn first<'a>(&'a self, set: &RoaringBitmap) -> impl Iterator<Item = u32> + 'a {
-        let at = self.steps.iter().position(|(leaf, _)| set.contains(*leaf));
+        let some = !self.leaves.is_disjoint(set);
+        let at = some.then(|| self.steps.iter().position(|(leaf, _)| set.contains(*leaf))).flatten();
         let rest = at.and_then(|at| self.steps.get(at..)).unwrap_or_default();
         let leaf = rest.first().map(|(leaf, _)| *leaf);
         rest.iter().take_while(move |(l, _)| Some(*l) == leaf).map(|(_, i)| *i)

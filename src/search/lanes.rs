@@ -15,7 +15,18 @@ use crate::graph::{FactId, Graph, Instance};
 /// Lanes of one pass.
 pub const LANES: usize = 512;
 const WORDS: usize = LANES / 64;
-type Bits = [u64; WORDS];
+pub(super) type Bits = [u64; WORDS];
+
+/// The lanes of bits, in order.
+pub(super) fn lanes(bits: Bits) -> impl Iterator<Item = usize> {
+    bits.into_iter().enumerate().flat_map(|(n, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+            word &= word - 1;
+            Some(n * 64 + bit)
+        })
+    })
+}
 
 /// Objects that a lane may be without: bits of a set of up to eight.
 pub type Removed = u8;
@@ -45,17 +56,9 @@ impl Drop for Lanes<'_> {
 }
 
 impl Lanes<'_> {
-    fn bits_of(&self, fact: FactId) -> Bits {
+    /// Lanes in which a fact follows, as bits.
+    pub(super) fn bits_of(&self, fact: FactId) -> Bits {
         self.of.component.get(fact.0 as usize).and_then(|c| self.bits.get(*c as usize)).copied().unwrap_or_default()
-    }
-
-    /// Lanes in which a fact follows, in order.
-    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> + use<> {
-        self.bits_of(fact)
-            .into_iter()
-            .enumerate()
-            .filter(|(_, w)| *w != 0)
-            .flat_map(|(n, w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| n * 64 + b))
     }
 
     /// Whether a fact follows in a lane.

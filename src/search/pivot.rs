@@ -4,7 +4,7 @@
 //! instances that need the fact, which tells the lanes that come by it; then those lanes with the fact given. What a
 //! lane reaches does not change by giving it a fact that it reaches anyway.
 
-use super::lanes::{Condensed, LANES, Lanes, Removed};
+use super::lanes::{Bits, Condensed, Lanes, Removed, lanes};
 use crate::graph::{FactId, Graph, Instance};
 
 /// A graph prepared for passes in two halves.
@@ -19,28 +19,29 @@ pub struct Pivot {
 #[derive(Debug)]
 pub struct Closed<'p> {
     before: Lanes<'p>,
-    after: Option<(Lanes<'p>, Vec<bool>)>,
+    after: Option<(Lanes<'p>, Bits)>,
 }
 
 impl Closed<'_> {
-    /// Whether a lane came by the fact.
-    fn has(&self, lane: usize) -> bool {
-        self.after.as_ref().is_some_and(|(_, has)| has.get(lane) == Some(&true))
+    /// Lanes in which a fact follows, as bits: of lanes that came by the fact of the pivot the second half counts.
+    fn bits_of(&self, fact: FactId) -> Bits {
+        let mut all = self.before.bits_of(fact);
+        if let Some((after, has)) = &self.after {
+            for ((all, after), has) in all.iter_mut().zip(after.bits_of(fact)).zip(has) {
+                *all = (*all & !has) | (after & has);
+            }
+        }
+        all
     }
 
     /// Whether a fact follows in a lane.
     pub fn holds(&self, fact: FactId, lane: usize) -> bool {
-        match &self.after {
-            Some((after, _)) if self.has(lane) => after.holds(fact, lane),
-            _ => self.before.holds(fact, lane),
-        }
+        self.bits_of(fact).get(lane / 64).is_some_and(|w| w >> (lane % 64) & 1 == 1)
     }
 
-    /// Lanes in which a fact follows, those with the fact of the pivot last.
-    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> {
-        let after = self.after.iter().flat_map(move |(after, _)| after.lanes_of(fact));
-        let with = after.filter(|l| self.has(*l));
-        self.before.lanes_of(fact).filter(|l| !self.has(*l)).chain(with)
+    /// Lanes in which a fact follows, in order.
+    pub fn lanes_of(&self, fact: FactId) -> impl Iterator<Item = usize> + use<> {
+        lanes(self.bits_of(fact))
     }
 }
 
@@ -85,17 +86,20 @@ impl Pivot {
     }
 
     /// Closes up to 512 sources at once, each without some objects.
-    pub fn close_without(&self, lanes: &[(&[FactId], Removed)]) -> Closed<'_> {
-        let before = self.before.close_without(lanes);
+    pub fn close_without(&self, sources: &[(&[FactId], Removed)]) -> Closed<'_> {
+        let before = self.before.close_without(sources);
         let (Some(fact), Some(after)) = (self.fact, &self.after) else { return Closed { before, after: None } };
-        let has: Vec<bool> = (0..lanes.len().min(LANES)).map(|l| before.holds(fact, l)).collect();
-        let starts: Vec<Vec<FactId>> = lanes
+        let has = before.bits_of(fact);
+        let starts: Vec<Vec<FactId>> = sources
             .iter()
-            .zip(&has)
-            .map(|((starts, _), has)| if *has { starts.iter().copied().chain([fact]).collect() } else { Vec::new() })
+            .enumerate()
+            .map(|(lane, (starts, _))| {
+                let came = has.get(lane / 64).is_some_and(|w| w >> (lane % 64) & 1 == 1);
+                if came { starts.iter().copied().chain([fact]).collect() } else { Vec::new() }
+            })
             .collect();
         let again: Vec<(&[FactId], Removed)> =
-            starts.iter().zip(lanes).map(|(s, (_, removed))| (s.as_slice(), *removed)).collect();
+            starts.iter().zip(sources).map(|(s, (_, removed))| (s.as_slice(), *removed)).collect();
         Closed { before, after: Some((after.close_without(&again), has)) }
     }
 }
