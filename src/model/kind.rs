@@ -105,6 +105,12 @@ macro_rules! kinds {
                 Ok(())
             }
 
+            /// Makes room for so many objects of a kind, if there is memory: a list that grows by doubling is copied
+            /// again and again.
+            pub fn reserve(&mut self, kind: Kind, count: usize) {
+                let _ = match kind { $(Kind::$kind => self.$field.try_reserve(count)),* };
+            }
+
             /// Takes over the objects of another list.
             pub fn append(&mut self, mut other: Objects) {
                 $(self.$field.append(&mut other.$field);)*

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
 
 use super::Settings;
 use super::proof::{Ranking, cost};
@@ -37,7 +38,9 @@ impl Bundle {
 /// Leaves by the one fact that they follow from.
 #[derive(Debug, Default)]
 pub struct Bundles {
-    hubs: BTreeMap<FactId, Vec<Bundle>>,
+    hubs: Vec<(FactId, Bundle)>,
+    /// Where the bundles of a fact begin in the list, and how many there are.
+    of: FxHashMap<FactId, (usize, usize)>,
 }
 
 impl Bundles {
@@ -66,25 +69,27 @@ impl Bundles {
                 }
             }
         }
-        let mut hubs: BTreeMap<FactId, Vec<Bundle>> = BTreeMap::new();
+        let mut bundles = Bundles::default();
         for ((hub, _), steps) in steps.into_iter().filter(|(_, list)| list.len() >= least) {
             for (_, i) in &steps {
                 if let Some(m) = mask.get_mut(*i as usize) {
                     *m = false;
                 }
             }
-            hubs.entry(hub).or_default().push(Bundle { leaves: steps.iter().map(|(leaf, _)| *leaf).collect(), steps });
+            bundles.of.entry(hub).or_insert((bundles.hubs.len(), 0)).1 += 1;
+            bundles.hubs.push((hub, Bundle { leaves: steps.iter().map(|(leaf, _)| *leaf).collect(), steps }));
         }
-        Bundles { hubs }
+        bundles
     }
 
     /// Facts with the leaves that follow from each, in order.
     pub fn hubs(&self) -> impl Iterator<Item = (FactId, &Bundle)> {
-        self.hubs.iter().flat_map(|(hub, bundles)| bundles.iter().map(|b| (*hub, b)))
+        self.hubs.iter().map(|(hub, bundle)| (*hub, bundle))
     }
 
     /// The bundles of a fact.
-    pub fn of(&self, fact: FactId) -> &[Bundle] {
-        self.hubs.get(&fact).map(Vec::as_slice).unwrap_or_default()
+    pub fn of(&self, fact: FactId) -> impl Iterator<Item = &Bundle> {
+        let (at, count) = self.of.get(&fact).copied().unwrap_or_default();
+        self.hubs.iter().skip(at).take(count).map(|(_, bundle)| bundle)
     }
 }

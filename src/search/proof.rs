@@ -234,7 +234,7 @@ impl<'g> Prover<'g> {
         // Of the leaves of a bundle, all at the same price, the first of each set is the one that would be settled first.
         let mut more = |f: FactId, found: &[bool]| {
             let wanted = || sets.iter().zip(found).filter(|(_, found)| !**found).map(|(set, _)| *set);
-            bundles.of(f).iter().flat_map(|b| wanted().flat_map(|set| b.first(set))).collect()
+            bundles.of(f).flat_map(|b| wanted().flat_map(|set| b.first(set))).collect()
         };
         self.prove_groups(mask, starts, sets.len(), &group, &mut more)
     }

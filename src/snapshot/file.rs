@@ -227,6 +227,9 @@ pub fn from_reader(input: impl Read, shown: &str) -> Result<Snapshot, SnapshotEr
         // Files of kinds that this version does not know are left alone: a newer minor release may add kinds.
         let kind = name.strip_suffix(".jsonl").and_then(|k| Kind::TABLE.iter().copied().find(|x| x.info().kind == k));
         let Some(kind) = kind else { continue };
+        // What a manifest says is believed as far as memory is cheap.
+        let said = m.kinds.get(kind.info().kind).copied().unwrap_or(0);
+        snapshot.objects.reserve(kind, said.min(MOST_RESERVED));
         objects(entry, shown, &name, kind, &mut snapshot.objects)?;
         if m.kinds.contains_key(kind.info().kind) {
             let expected = m.kinds.get(kind.info().kind).copied().unwrap_or(0);
@@ -268,6 +271,9 @@ fn check_format(m: &Manifest, path: &str) -> Result<(), SnapshotError> {
 fn damaged(path: &str, part: &str, reason: &str) -> SnapshotError {
     SnapshotError::Damaged { path: path.to_owned(), part: part.to_owned(), reason: reason.to_owned() }
 }
+
+/// Most objects of a kind that room is made for before they were read.
+const MOST_RESERVED: usize = 1 << 18;
 
 /// Bytes of lines that are parsed at a time.
 const CHUNK: usize = 4 << 20;
