@@ -146,9 +146,12 @@ impl Cluster {
     pub fn namespace_names(&self) -> BTreeSet<&str> {
         let mut names: BTreeSet<&str> = self.objects.namespaces.iter().map(|n| n.metadata.name.as_str()).collect();
         for kind in [Kind::Pod, Kind::ServiceAccount, Kind::Secret, Kind::Role, Kind::RoleBinding] {
-            for i in 0..self.objects.len(kind) {
-                if let Some(m) = self.objects.meta(kind, i) {
+            // They are sorted by namespace: one look for each run of the same.
+            let mut last = None;
+            for m in (0..self.objects.len(kind)).filter_map(|i| self.objects.meta(kind, i)) {
+                if last != Some(&m.namespace) {
                     names.insert(&m.namespace);
+                    last = Some(&m.namespace);
                 }
             }
         }
