@@ -63,7 +63,11 @@ pub enum Command {
     /// One engine alone: JSON Lines in, JSON Lines out
     Eval(commands::Eval),
     /// The minimal read-only ClusterRole
-    Permissions,
+    Permissions {
+        /// The IAM policy that --aws needs instead
+        #[arg(long)]
+        aws: bool,
+    },
     /// Completion script for a shell
     Completions {
         /// Shell
@@ -235,9 +239,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Snapshot(c) => c.run(),
         Command::Explain(c) => c.run(),
         Command::Eval(c) => c.run(),
-        Command::Permissions => {
-            let role =
-                serde_json::to_value(crate::collect::permissions()).map_err(|e| Failure::error(e.to_string()))?;
+        Command::Permissions { aws } => {
+            let role = match aws {
+                true => crate::collect::aws_permissions(),
+                false => {
+                    serde_json::to_value(crate::collect::permissions()).map_err(|e| Failure::error(e.to_string()))?
+                }
+            };
             print(&(serde_json::to_string_pretty(&role).unwrap_or_default() + "\n"))
         }
         Command::Completions { shell } => {

@@ -21,6 +21,18 @@ pub struct Source {
     /// Saved answers of the AWS CLI about the account of the cluster, one file a call; a folder aws beside -f is read too
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub aws_data: Option<PathBuf>,
+    /// Read the AWS account of the cluster too, with the credentials that the AWS CLI would use
+    #[arg(long, help_heading = "AWS", conflicts_with_all = ["aws_data", "demo"])]
+    pub aws: bool,
+    /// Profile of the AWS configuration
+    #[arg(long, value_name = "NAME", help_heading = "AWS", requires = "aws")]
+    pub aws_profile: Option<String>,
+    /// Region of the cluster, its keys and secrets
+    #[arg(long, value_name = "REGION", help_heading = "AWS", requires = "aws")]
+    pub aws_region: Option<String>,
+    /// Name of the cluster in EKS, where the account has several
+    #[arg(long, value_name = "NAME", help_heading = "AWS")]
+    pub eks_cluster: Option<String>,
     /// A small embedded cluster
     #[arg(long, help_heading = "Source")]
     pub demo: bool,
@@ -136,6 +148,23 @@ const DEMO: [(&str, &str); 23] = [
     ),
 ];
 
+/// Leaves of EKS what is of one cluster.
+fn only(snapshot: &mut Snapshot, name: &str) -> Result<(), Failure> {
+    let clusters = snapshot.objects.cloud.iter().filter(|o| o.kind() == "EksCluster");
+    let names: Vec<&str> = clusters.map(|o| o.metadata.name.as_str()).collect();
+    if !names.is_empty() && !names.contains(&name) {
+        let all = names.join(", ");
+        return Err(Failure::usage(format!("the account has no EKS cluster {name:?}; it has {all}")));
+    }
+    snapshot.objects.cloud.retain(|o| match o.kind() {
+        "EksCluster" => o.metadata.name == name,
+        "EksAccessEntry" => o.metadata.name.split(' ').next() == Some(name),
+        "EksPodIdentityAssociation" => o.text("clusterName") == name,
+        _ => true,
+    });
+    Ok(())
+}
+
 impl Source {
     /// Whether any source was named; without one the current context of the kubeconfig is meant.
     pub fn is_live(&self) -> bool {
@@ -151,7 +180,30 @@ impl Source {
         if let Some(dir) = &self.aws_data {
             reader::read_aws(&mut snapshot, dir).map_err(|e| Failure::error(e.to_string()))?;
         }
+        if self.aws {
+            self.account(&mut snapshot)?;
+        }
+        if let Some(name) = &self.eks_cluster {
+            only(&mut snapshot, name)?;
+        }
         Ok(snapshot)
+    }
+
+    #[cfg(feature = "aws")]
+    fn account(&self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let access = crate::collect::Access {
+            profile: self.aws_profile.clone(),
+            region: self.aws_region.clone(),
+            cluster: self.eks_cluster.clone(),
+        };
+        crate::collect::aws::collect(&access, snapshot).map_err(|e| Failure::error(e.to_string()))
+    }
+
+    #[cfg(not(feature = "aws"))]
+    fn account(&self, _: &mut Snapshot) -> Result<(), Failure> {
+        Err(Failure::usage(
+            "this kpath was built without the feature `aws`; build it with that, or save answers of the AWS CLI and name their folder with --aws-data".to_owned(),
+        ))
     }
 
     fn objects(&self) -> Result<Snapshot, Failure> {

@@ -315,7 +315,8 @@ fn identity(item: &Value) -> (String, String) {
     (text("/metadata/namespace"), text("/metadata/name"))
 }
 
-fn encode(text: &str) -> String {
+/// A text as part of a query, percent-encoded.
+pub(super) fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| {
             if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {

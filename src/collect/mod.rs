@@ -1,6 +1,8 @@
 //! All network code: lists of a Kubernetes API server, page by page. Only get and list are ever sent, and each page
 //! is reduced before anything is kept.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod fetch;
 
 use std::path::PathBuf;
@@ -33,6 +35,17 @@ pub struct Connection {
     pub request_timeout: String,
     /// Objects of one page.
     pub chunk_size: usize,
+}
+
+/// How the account of a cluster is read, as the AWS CLI means it.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Profile; none uses AWS_PROFILE, then the default one.
+    pub profile: Option<String>,
+    /// Region; none uses AWS_REGION, then that of the profile.
+    pub region: Option<String>,
+    /// Name of the cluster in EKS; none reads all of the region.
+    pub cluster: Option<String>,
 }
 
 /// Why nothing could be collected.
@@ -201,6 +214,49 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
     role.metadata.name = Some("kpath".into());
     debug_assert_eq!(ClusterRole::KIND, "ClusterRole");
     role
+}
+
+/// Actions that reading an account needs, sorted (Service Authorization Reference).
+pub const AWS_ACTIONS: [&str; 31] = [
+    "ec2:DescribeInstances",
+    "eks:DescribeAccessEntry",
+    "eks:DescribeCluster",
+    "eks:DescribePodIdentityAssociation",
+    "eks:ListAccessEntries",
+    "eks:ListAddons",
+    "eks:ListAssociatedAccessPolicies",
+    "eks:ListCapabilities",
+    "eks:ListClusters",
+    "eks:ListFargateProfiles",
+    "eks:ListNodegroups",
+    "eks:ListPodIdentityAssociations",
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GetOpenIDConnectProvider",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:ListOpenIDConnectProviders",
+    "kms:DescribeKey",
+    "kms:GetKeyPolicy",
+    "kms:ListGrants",
+    "kms:ListKeys",
+    "organizations:DescribeOrganization",
+    "organizations:DescribePolicy",
+    "organizations:ListParents",
+    "organizations:ListPoliciesForTarget",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:ListAllMyBuckets",
+    "secretsmanager:GetResourcePolicy",
+    "secretsmanager:ListSecrets",
+    "sts:GetCallerIdentity",
+];
+
+/// The minimal IAM policy for reading an account. Nothing in it reads a value that is secret, or writes.
+pub fn aws_permissions() -> serde_json::Value {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Sid": "Kpath", "Effect": "Allow", "Action": AWS_ACTIONS, "Resource": "*"}],
+    })
 }
 
 #[cfg(test)]

@@ -477,9 +477,30 @@ impl<'c> World<'c> {
         Some((format!("IamRole/{} /spec/AssumeRolePolicyDocument", role.metadata.name), d))
     }
 
-    /// Clusters of the account that this one may be: the only one, or each of several if it is that.
+    /// Names of clusters in the tags of instances that are nodes of this one (EKS User Guide, "Tag your Amazon EKS
+    /// resources").
+    fn tagged(&self) -> BTreeSet<&'c str> {
+        let nodes = self.cluster.objects.nodes.iter().map(|n| last(&n.spec.provider_id)).filter(|id| !id.is_empty());
+        let instances = nodes.filter_map(|id| self.find("Ec2Instance", id));
+        let tags = instances.flat_map(|(_, o)| o.list("Tags"));
+        tags.filter_map(|t| {
+            let text = |field: &str| t.get(field).and_then(Value::as_str).unwrap_or_default();
+            match text("Key") {
+                "eks:cluster-name" | "aws:eks:cluster-name" => Some(text("Value")),
+                key => key.strip_prefix("kubernetes.io/cluster/").filter(|_| text("Value") == "owned"),
+            }
+        })
+        .collect()
+    }
+
+    /// Clusters of the account that this one may be: the only one, the one that the nodes are tagged with, or each of
+    /// several if it is that.
     pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
-        let all: Vec<_> = self.of("EksCluster").collect();
+        let mut all: Vec<_> = self.of("EksCluster").collect();
+        let tagged = self.tagged();
+        if tagged.len() == 1 && all.iter().any(|(_, o)| tagged.contains(o.metadata.name.as_str())) {
+            all.retain(|(_, o)| tagged.contains(o.metadata.name.as_str()));
+        }
         let several = all.len() > 1;
         let unknown = |o: &CloudObject| several.then(|| format!("eks-cluster:{}", o.metadata.name));
         all.into_iter().map(|(i, o)| (i, o, unknown(o))).collect()

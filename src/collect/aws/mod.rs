@@ -1,0 +1,184 @@
+//! The account of a cluster, read from AWS: lists and descriptions only, by the official SDK.
+//!
+//! Each answer takes the form that the AWS CLI prints, and is taken up as a saved one is (`snapshot::import::aws`): what
+//! rules read has one source. A call that fails is a gap that names the action it needs, and the rest goes on.
+
+mod call;
+mod data;
+mod ec2;
+mod eks;
+mod iam;
+mod organizations;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use self::call::{Call, outcome, text};
+use super::{Access, CollectError};
+use crate::model::{Gap, Kind};
+use crate::snapshot::Snapshot;
+use crate::snapshot::import::aws::Account;
+
+/// Calls about single objects under way at one time.
+const PARALLEL: usize = 8;
+
+/// Attempts for a call that AWS asks to repeat; the SDK slows down by itself.
+const ATTEMPTS: u32 = 8;
+
+/// Time for one attempt.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// What all calls are made with.
+struct Session<'a> {
+    config: &'a SdkConfig,
+    http: SharedHttpClient,
+    /// The cluster that the user named.
+    cluster: Option<&'a str>,
+    progress: &'a (dyn Fn(&'static str) -> ProgressBar + Sync),
+}
+
+/// HTTPS with the TLS provider that the Kubernetes client has too: two in one process panic at start.
+pub fn http_client() -> SharedHttpClient {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new().tls_provider(tls).build_https()
+}
+
+/// Reads the account with the credentials that the AWS CLI would use, and adds it to a snapshot. Without credentials or a
+/// region the snapshot gets a gap that says so.
+///
+/// # Errors
+/// [`CollectError::Connect`] when no runtime can be started.
+pub fn collect(access: &Access, snapshot: &mut Snapshot) -> Result<(), CollectError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| CollectError::Connect(e.to_string()))?;
+    runtime.block_on(async {
+        let http = http_client();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
+            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
+        if let Ok(name) = AppName::new("kpath") {
+            loader = loader.app_name(name);
+        }
+        if let Some(profile) = &access.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &access.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let config = loader.load().await;
+        let bars = MultiProgress::new();
+        let progress = |service: &'static str| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} aws {msg} {pos}") {
+                bar.set_style(style);
+            }
+            bar.set_message(service);
+            bar
+        };
+        read(&config, http, access.cluster.as_deref(), &progress, snapshot).await;
+        let _ = bars.clear();
+    });
+    Ok(())
+}
+
+/// Reads the account with a configuration of the SDK, and adds it to a snapshot. `cluster` limits what is read of EKS to
+/// one cluster; `progress` gives a bar to each service.
+pub async fn read(
+    config: &SdkConfig,
+    http: SharedHttpClient,
+    cluster: Option<&str>,
+    progress: &(dyn Fn(&'static str) -> ProgressBar + Sync),
+    snapshot: &mut Snapshot,
+) {
+    let session = Session { config, http, cluster, progress };
+    let calls = match config.region() {
+        Some(_) => account(&session).await,
+        None => Err("no region is set; name one with --aws-region, AWS_REGION or in the profile".to_owned()),
+    };
+    let mut account = Account::default();
+    match calls {
+        Ok(calls) => {
+            snapshot.gaps.extend(gaps(&calls));
+            for call in calls {
+                if let Ok(value) = call.result {
+                    account.answer(&call.name, &value);
+                }
+            }
+            snapshot.objects.cloud.extend(account.into_objects());
+            let _ = snapshot.objects.normalise();
+            snapshot.read.insert(Kind::CloudObject);
+        }
+        Err(reason) => snapshot.gaps.push(Gap {
+            id: "unread:CloudObject".into(),
+            reason: format!("the AWS account was not read: {reason}"),
+            hides: HIDES.into(),
+            ..Gap::default()
+        }),
+    }
+}
+
+/// What is hidden where calls fail.
+const HIDES: &str = "paths through roles, keys, buckets and secrets of the account";
+
+/// All calls, or why not a single one can be made.
+async fn account(session: &Session<'_>) -> Result<Vec<Call>, String> {
+    let sts = aws_sdk_sts::Client::new(session.config);
+    let who = sts.get_caller_identity().send().await;
+    let identity = outcome(
+        "sts-get-caller-identity",
+        "sts:GetCallerIdentity",
+        who,
+        &[],
+        |x| json!({"Account": text(x.account()), "Arn": text(x.arn())}),
+    );
+    // Everybody may ask who they are: without an answer there is no credential, or it is not good any more.
+    if let Err(failure) = &identity.result {
+        return Err(failure.reason(identity.action, 1));
+    }
+    let account = identity.result.as_ref().ok().and_then(|v| v.get("Account")?.as_str().map(str::to_owned));
+    let account = account.unwrap_or_default();
+    let mut calls = vec![identity];
+    let (organization, iam, eks, instances, keys, buckets, secrets) = tokio::join!(
+        organizations::calls(session, &account),
+        iam::calls(session),
+        eks::calls(session),
+        ec2::calls(session),
+        data::keys(session),
+        data::buckets(session),
+        data::secrets(session),
+    );
+    for part in [organization, iam, eks, instances, keys, buckets, secrets] {
+        calls.extend(part);
+    }
+    Ok(calls)
+}
+
+/// One gap for each action that failed, whatever the number of objects.
+fn gaps(calls: &[Call]) -> Vec<Gap> {
+    let mut failed: std::collections::BTreeMap<&str, Vec<&Call>> = std::collections::BTreeMap::new();
+    for call in calls.iter().filter(|c| c.result.is_err()) {
+        failed.entry(call.action).or_default().push(call);
+    }
+    let gap = |(action, calls): (&str, Vec<&Call>)| {
+        let first = calls.first()?;
+        let failure = first.result.as_ref().err()?;
+        Some(Gap {
+            id: format!("unread:{}", first.name),
+            reason: failure.reason(action, calls.len()),
+            hides: HIDES.into(),
+            ..Gap::default()
+        })
+    };
+    failed.into_iter().filter_map(gap).collect()
+}
