@@ -155,10 +155,16 @@ fn footer(out: &mut String, cluster: &Cluster) {
             )
         );
     }
-    let unread: Vec<&str> = cluster.gaps.iter().filter_map(|g| g.id.strip_prefix("unread:")).collect();
+    let kind = |name: &str| crate::model::Kind::ALL.iter().any(|k| k.info().kind == name);
+    let all = cluster.gaps.iter().filter_map(|g| Some((g.id.strip_prefix("unread:")?, g)));
+    let (unread, calls): (Vec<_>, Vec<_>) = all.partition(|(name, _)| kind(name));
+    let unread: Vec<&str> = unread.into_iter().map(|(name, _)| name).collect();
     if !unread.is_empty() {
         let text = format!("not read: {} (--complete settles them as empty)", unread.join(", "));
         let _ = writeln!(out, "{}", paint(DIM, &textwrap::fill(&text, 100)));
+    }
+    for (_, gap) in calls {
+        let _ = writeln!(out, "{}", paint(DIM, &textwrap::fill(&format!("not read: {}", gap.reason), 100)));
     }
     let skipped = cluster.gaps.iter().filter(|g| !g.id.starts_with("unread:")).count();
     if skipped > 0 {

@@ -360,7 +360,7 @@ pub fn missing(id: &str) -> Missing {
         ),
     };
     let settle = if what == "unread" && arg == "CloudObject" {
-        "add answers of the AWS CLI with --aws-data DIR".into()
+        "read the account with --aws, or add answers of the AWS CLI with --aws-data DIR".into()
     } else if what == "unread" && is_call(arg) {
         format!("add the answer of that call of the AWS CLI to --aws-data as {arg}.json")
     } else if what == "unread" {

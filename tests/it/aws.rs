@@ -10,7 +10,7 @@ use kpath::snapshot::{ClusterOptions, file};
 use kpath::verify::evidence;
 use serde_json::{Value, json};
 
-use crate::support::{account_of, repo, snapshot_of};
+use crate::support::{account_of, repo, snapshot_of, text};
 
 fn kpath(args: &[&str]) -> (i32, String, String) {
     let o = Command::new(env!("CARGO_BIN_EXE_kpath")).args(args).env("NO_COLOR", "1").output().unwrap();
@@ -416,4 +416,48 @@ fn the_graph_grows_with_the_account_and_not_faster() {
         let a = answer::ask(&attack, &cluster, &question, &pick("role:role-150"), &pick(to), 1);
         assert_eq!(a.answer, wanted, "{to}");
     }
+}
+
+#[test]
+fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = repo("testdata/clusters/payment-api");
+    std::fs::create_dir(dir.path().join("aws")).unwrap();
+    for folder in ["", "aws"] {
+        for file in std::fs::read_dir(demo.join(folder)).unwrap().map(|f| f.unwrap().path()).filter(|p| p.is_file()) {
+            std::fs::copy(&file, dir.path().join(folder).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let ask = |more: &[&str]| {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
+            .args(["can", "internet", "reach", "kms/card-data", "--complete", "-o", "json", "-f"])
+            .arg(dir.path())
+            .args(more)
+            .output()
+            .unwrap();
+        (run.status.code(), String::from_utf8(run.stdout).unwrap(), String::from_utf8(run.stderr).unwrap())
+    };
+    let answer = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["answer"].clone();
+    assert_eq!(answer(&ask(&[]).1), "yes", "the only one");
+    // Another cluster with the same issuer, as far as anybody knows.
+    let file = dir.path().join("aws/eks-describe-cluster-other.json");
+    let other = text(&demo.join("aws/eks-describe-cluster-payments.json")).replace("\"payments\"", "\"other\"");
+    std::fs::write(file, other.replace("PAYMENTS", "OTHER")).unwrap();
+    let (_, unknown, _) = ask(&[]);
+    assert_eq!(answer(&unknown), "unknown");
+    assert!(unknown.contains("eks-cluster:payments"), "{unknown}");
+    assert_eq!(answer(&ask(&["--eks-cluster", "payments"]).1), "yes");
+    assert_ne!(answer(&ask(&["--eks-cluster", "other"]).1), "yes");
+    let (code, _, err) = ask(&["--eks-cluster", "third"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("it has other, payments"), "{err}");
+    // Nodes are instances, and those are tagged with the cluster.
+    let file = dir.path().join("aws/ec2-describe-instances.json");
+    let tag = r#""Tags": [{"Key": "kubernetes.io/cluster/payments", "Value": "owned"}], "PrivateDnsName""#;
+    let tagged = text(&file).replace("\"PrivateDnsName\"", tag);
+    std::fs::write(&file, &tagged).unwrap();
+    assert_eq!(answer(&ask(&[]).1), "yes");
+    // Tags of two clusters decide nothing.
+    std::fs::write(&file, tagged.replacen("cluster/payments", "cluster/other", 1)).unwrap();
+    assert_eq!(answer(&ask(&[]).1), "unknown");
 }

@@ -392,7 +392,7 @@ fn an_interrupt_ends_at_once_and_leaves_no_file() {
 }
 
 /// A certificate for 127.0.0.1 (or another name) with its own authority, valid in a span of days around today.
-fn certificate(name: &str, from: i64, to: i64) -> (String, rustls::ServerConfig) {
+pub fn certificate(name: &str, from: i64, to: i64) -> (String, rustls::ServerConfig) {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
     // Another authority has another name.

@@ -2,6 +2,8 @@
 
 mod analysis;
 mod aws;
+#[cfg(feature = "aws")]
+mod aws_live;
 mod canary;
 mod cli;
 mod collector;

@@ -33,7 +33,8 @@ pub fn empty() -> Reply {
     json(200, r#"{"kind":"List","metadata":{},"items":[]}"#)
 }
 
-/// Handles (path with query, how often this path was asked before).
+/// Handles (path with query, how often this path was asked before). Of a POST of AWS it gets the service, the operation if
+/// a header names it, and the body.
 pub type Handler = dyn Fn(&str, usize) -> Reply + Send + Sync;
 
 /// A running server; it ends with the test's process.
@@ -103,15 +104,29 @@ fn serve<S: Read + Write>(
     sent: &AtomicUsize,
 ) -> Option<()> {
     let mut first = String::new();
+    let (mut service, mut target, mut body) = (String::new(), String::new(), Vec::new());
     {
         let mut reader = BufReader::new(&mut *stream);
         reader.read_line(&mut first).ok()?;
         let mut line = String::new();
         while reader.read_line(&mut line).ok()? > 2 {
+            if let Some((name, value)) = line.trim().split_once(": ") {
+                match name.to_ascii_lowercase().as_str() {
+                    "content-length" => body.resize(value.parse().ok()?, 0),
+                    "x-amz-target" => target = format!(" {value}"),
+                    // Credential=ID/DATE/REGION/SERVICE/aws4_request
+                    "authorization" => service = value.split('/').nth(3).unwrap_or_default().to_owned(),
+                    _ => {}
+                }
+            }
             line.clear();
         }
+        reader.read_exact(&mut body).ok()?;
     }
-    let path = first.split(' ').nth(1)?.to_owned();
+    let path = match first.split_once(' ')? {
+        ("POST", _) => format!("{service}{target} {}", String::from_utf8_lossy(&body)),
+        (_, rest) => rest.split(' ').next()?.to_owned(),
+    };
     let before = {
         let mut all = log.lock().unwrap();
         let before = all.iter().filter(|p| **p == path).count();

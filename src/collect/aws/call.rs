@@ -87,13 +87,24 @@ where
     R: Debug + 'static,
 {
     let result = match result {
-        Ok(output) => Ok(answer(&output)),
+        Ok(output) => Ok(without_nulls(answer(&output))),
         Err(error) => match instead.iter().find(|(code, _)| Some(*code) == error.code()) {
             Some((_, value)) => Ok(value.clone()),
             None => Err(failure(&error)),
         },
     };
     Call { name: name.into(), action, result }
+}
+
+/// The AWS CLI does not print what an answer leaves out.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
 }
 
 /// Why a call of the SDK failed.
@@ -112,6 +123,9 @@ where
             let words = DisplayErrorContext(other).to_string();
             // The SDK ends with its own representation of the error, which is no help.
             let words = words.split(" (").next().unwrap_or_default().to_owned();
+            if words.contains("no credentials found") {
+                return Failure::Credential("no credentials found".into());
+            }
             match words.contains("credential") || words.contains("token") {
                 true => Failure::Credential(words),
                 false => Failure::Other(words),

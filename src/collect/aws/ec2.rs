@@ -15,7 +15,7 @@ use aws_smithy_types::retry::RetryConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Call, Failure};
+use super::call::{Call, Failure, without_nulls};
 use super::{ATTEMPT, ATTEMPTS, Session};
 
 const NAME: &str = "ec2-describe-instances";
@@ -40,7 +40,7 @@ pub(super) async fn calls(session: &Session<'_>) -> Vec<Call> {
                 bar.set_position(reservations.len() as u64);
                 token = answer.next_token.unwrap_or_default();
                 if token.is_empty() {
-                    result = Ok(json!({"Reservations": reservations}));
+                    result = Ok(without_nulls(json!({"Reservations": reservations})));
                     break;
                 }
             }

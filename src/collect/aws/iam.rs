@@ -9,7 +9,7 @@ use aws_sdk_iam::types::{
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use super::call::{Call, failure, last, outcome, text, time};
+use super::call::{Call, failure, last, outcome, text, time, without_nulls};
 use super::{PARALLEL, Session};
 
 /// Everything of IAM.
@@ -69,7 +69,7 @@ async fn details(client: &aws_sdk_iam::Client, bar: &indicatif::ProgressBar) -> 
     let answer = json!({
         "UserDetailList": users, "GroupDetailList": groups, "RoleDetailList": roles, "Policies": policies,
     });
-    Call { name: NAME.into(), action: ACTION, result: Ok(answer) }
+    Call { name: NAME.into(), action: ACTION, result: Ok(without_nulls(answer)) }
 }
 
 /// Policies that are boundaries only: the answer about the account may leave them out.

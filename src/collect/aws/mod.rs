@@ -121,7 +121,7 @@ pub async fn read(
         }
         Err(reason) => snapshot.gaps.push(Gap {
             id: "unread:CloudObject".into(),
-            reason: format!("the AWS account was not read: {reason}"),
+            reason: format!("the AWS account: {reason}"),
             hides: HIDES.into(),
             ..Gap::default()
         }),
