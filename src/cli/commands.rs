@@ -43,6 +43,8 @@ pub struct Analyze {
     /// Only rows that reach secrets of another namespace
     #[arg(skip)]
     foreign: bool,
+    #[arg(skip)]
+    only: Option<presets::Only>,
     /// Draw or print only this row
     #[arg(long, value_name = "N")]
     row: Option<usize>,
@@ -77,8 +79,15 @@ impl Analyze {
         let from_text = self.from.clone().unwrap_or_else(|| DEFAULT_FROM.into());
         let to_text = self.to.clone().unwrap_or_else(|| DEFAULT_TO.into());
         let from = resolve(&attack, &cluster, &from_text, allow || self.from.is_none())?;
-        let to = resolve(&attack, &cluster, &to_text, allow || self.to.is_none())?;
+        let mut to = resolve(&attack, &cluster, &to_text, allow || self.to.is_none())?;
+        if let Some(only) = self.only {
+            to.facts = answer::only(&attack, &cluster, &question, &to, only);
+        }
         let mut analysis = analyze::analyze(&attack, &cluster, &question, &from, &to);
+        if self.only == Some(presets::Only::ClusterAdmin) {
+            // Whoever acts as such a role is cluster-admin.
+            analysis.paths.iter_mut().for_each(|r| r.severity = analyze::Severity::Critical);
+        }
         if self.foreign {
             analysis.paths.retain(|r| r.foreign);
         }
@@ -285,8 +294,9 @@ impl Query {
                     presets::Ask::OpenNamespaces => "ask: open-namespaces\n",
                 };
                 let port = p.port.map(|n| format!("port: {n}\n")).unwrap_or_default();
+                let only = p.only.map(|o| format!("only: {}\n", o.word())).unwrap_or_default();
                 print(&format!(
-                    "id: {}\ntitle: {}\n{ask}from: {}\nto: {}\n{port}{foreign}",
+                    "id: {}\ntitle: {}\n{ask}from: {}\nto: {}\n{port}{only}{foreign}",
                     p.id, p.title, p.from, p.to
                 ))
             }
@@ -306,6 +316,7 @@ impl Query {
                 a.to = Some(p.to.clone());
                 a.allow_empty = true;
                 a.foreign = p.foreign;
+                a.only = p.only;
                 a.run()
             }
         }

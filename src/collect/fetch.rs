@@ -296,7 +296,7 @@ async fn pages(
 }
 
 /// An error with what caused it: the HTTP client's own words do not say whether a certificate or a port was wrong.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {

@@ -22,6 +22,9 @@ pub struct Preset {
     /// TCP port of a question about connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Only some of the roles that `to` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
     /// Only Secrets of another namespace than the source's.
     #[serde(default, skip_serializing_if = "is_false")]
     pub foreign: bool,
@@ -40,6 +43,26 @@ pub enum Ask {
     OpenNamespaces,
 }
 
+/// Which roles of an account a saved question is about.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Only {
+    /// Those from which cluster-admin follows for sure.
+    ClusterAdmin,
+    /// Those that every service account of the cluster may take on.
+    AnyAccount,
+}
+
+impl Only {
+    /// The word of a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Only::ClusterAdmin => "cluster-admin",
+            Only::AnyAccount => "any-account",
+        }
+    }
+}
+
 fn is_paths(ask: &Ask) -> bool {
     *ask == Ask::Paths
 }
@@ -48,13 +71,15 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-const EMBEDDED: [&str; 13] = [
+const EMBEDDED: [&str; 15] = [
     include_str!("../../queries/aws-roles-to-cluster-admin.yaml"),
     include_str!("../../queries/default-accounts-with-rights.yaml"),
     include_str!("../../queries/internet-to-secrets.yaml"),
+    include_str!("../../queries/irsa-trusts-any-account.yaml"),
     include_str!("../../queries/namespace-breakout.yaml"),
     include_str!("../../queries/namespaces-without-default-deny.yaml"),
     include_str!("../../queries/pods-to-cluster-admin.yaml"),
+    include_str!("../../queries/pods-to-cluster-admin-through-aws.yaml"),
     include_str!("../../queries/pods-to-foreign-secrets.yaml"),
     include_str!("../../queries/pods-to-kubelets.yaml"),
     include_str!("../../queries/pods-to-kms.yaml"),

@@ -9,6 +9,7 @@ use super::step::{self, Step};
 use crate::graph::FactId;
 use crate::model::{Cluster, Effect, Kind};
 use crate::netpol::network::CNI_ENFORCES;
+use crate::query::presets::Only;
 use crate::query::selector::Selection;
 use crate::rules::Attack;
 use crate::rules::container::IMAGES_RUN_AS_ROOT;
@@ -343,6 +344,8 @@ pub fn missing(id: &str) -> Missing {
         "resource-policy-denies" => format!("whether the policy of {arg} denies it"),
         "pod-identity-agent" => "whether the agent of EKS Pod Identity runs on the nodes".into(),
         "metadata-options" => format!("whether the metadata service of instance {arg} answers pods"),
+        "instance-name" => format!("whether the private DNS name of instance {arg} is the name of its node"),
+        "launch-template" => format!("whether node group {arg} follows a launch template of its own"),
         "access-policy" => format!("what the access policy {arg} gives"),
         "image-pulled" => format!("whether a new image of {arg} is pulled and runs"),
         "etcd-not-seen" => "whether etcd listens where pods connect to (a managed cluster does not show it)".into(),
@@ -405,6 +408,30 @@ fn proven(
         nearest: Vec::new(),
         connects: None,
         source: Some(source),
+    }
+}
+
+/// Those of the targets that a saved question is about.
+pub fn only(attack: &Attack, cluster: &Cluster, question: &Question, to: &Selection, only: Only) -> BTreeSet<FactId> {
+    let all: Vec<FactId> = to.facts.iter().copied().collect();
+    match only {
+        Only::AnyAccount => {
+            let roles = crate::rules::aws::roles_of_any_account(cluster);
+            let open = |f: &FactId| matches!(attack.fact(*f), Some(Fact::CloudPrincipal(r)) if roles.contains(&r));
+            all.into_iter().filter(open).collect()
+        }
+        Only::ClusterAdmin => {
+            let Some(admin) = attack.id(Fact::ClusterAdmin) else { return BTreeSet::new() };
+            let mask = question.settings(attack).mask(&attack.graph, Lane::Must);
+            let pivot = Pivot::with(&attack.graph, &mask, attack.id(Fact::ApiReach), Some(admin), &|_| 0);
+            let mut out = BTreeSet::new();
+            for chunk in all.chunks(LANES) {
+                let sources: Vec<Vec<FactId>> = chunk.iter().map(|f| starts(attack, cluster, *f)).collect();
+                let lanes = pivot.close(&sources);
+                out.extend(lanes.lanes_of(admin).filter_map(|l| chunk.get(l).copied()));
+            }
+            out
+        }
     }
 }
 

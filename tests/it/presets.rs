@@ -25,7 +25,7 @@ fn run(id: &str, case: &str, format: &str) -> String {
 #[test]
 fn every_preset_fires_and_is_silent() {
     let known: BTreeSet<String> = kpath::query::presets::all().into_iter().map(|p| p.id).collect();
-    assert!(known.len() >= 13);
+    assert!(known.len() >= 15);
     for id in &known {
         for (case, rows) in [("firing", true), ("silent", false)] {
             let v: serde_json::Value = serde_json::from_str(&run(id, case, "json")).unwrap();

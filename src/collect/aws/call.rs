@@ -6,9 +6,10 @@ use std::fmt::Debug;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
+
+use crate::collect::fetch::causes;
 
 /// A call that was made.
 #[derive(Debug)]
@@ -120,9 +121,7 @@ where
         }
         SdkError::TimeoutError(_) => Failure::Other("no answer in time".into()),
         other => {
-            let words = DisplayErrorContext(other).to_string();
-            // The SDK ends with its own representation of the error, which is no help.
-            let words = words.split(" (").next().unwrap_or_default().to_owned();
+            let words = causes(other);
             if words.contains("no credentials found") {
                 return Failure::Credential("no credentials found".into());
             }

@@ -10,13 +10,13 @@ use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::retry::RetryConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Call, Failure, without_nulls};
 use super::{ATTEMPT, ATTEMPTS, Session};
+use crate::collect::fetch::{causes, encode};
 
 const NAME: &str = "ec2-describe-instances";
 const ACTION: &str = "ec2:DescribeInstances";
@@ -92,7 +92,7 @@ async fn page(session: &Session<'_>, token: &str) -> Result<Answer, Failure> {
     operation.invoke(()).await.map_err(|e| match e {
         SdkError::ServiceError(e) => e.into_err().0,
         SdkError::TimeoutError(_) => Failure::Other("no answer in time".into()),
-        other => Failure::Other(DisplayErrorContext(other).to_string()),
+        other => Failure::Other(causes(&other)),
     })
 }
 
@@ -106,8 +106,7 @@ async fn signed(session: &Session<'_>, url: &str, region: &str, token: &str) -> 
             .into_iter()
             .filter(|(_, v)| !v.is_empty())
             .collect();
-    let body: String =
-        form.iter().map(|(k, v)| format!("{k}={}", super::super::fetch::encode(v))).collect::<Vec<_>>().join("&");
+    let body: String = form.iter().map(|(k, v)| format!("{k}={}", encode(v))).collect::<Vec<_>>().join("&");
     let other = |e: &dyn std::error::Error| Failure::Other(e.to_string());
     let parameters = v4::SigningParams::builder()
         .identity(&identity)

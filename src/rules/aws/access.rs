@@ -156,6 +156,52 @@ fn entries(
     }
 }
 
+/// Where it says that sessions of a role are nodes: object, pointer, value, and what leaves it open.
+pub(super) type NodeEntry = (Obj, String, String, Vec<String>);
+
+/// Roles whose sessions are nodes of the cluster: an access entry of a type of EC2, or an entry of aws-auth with the name of
+/// the calling instance and the group of nodes (EKS User Guide, "Create access entries"; aws-iam-authenticator).
+pub(super) fn node_roles(ctx: &Ctx<'_>, world: &World<'_>) -> BTreeMap<u32, NodeEntry> {
+    let mut out = BTreeMap::new();
+    for (_, eks, which) in world.clusters() {
+        let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
+        let described = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{}", eks.metadata.name));
+        let unknowns: Vec<String> = described.into_iter().chain(which).collect();
+        let mut entered = BTreeSet::new();
+        if mode != "CONFIG_MAP" {
+            for (index, e) in world.of("EksAccessEntry").filter(|(_, e)| e.text("clusterName") == eks.metadata.name) {
+                let arn = e.text("principalArn");
+                entered.insert(arn);
+                if let Some(p) = world.principals.get(arn).filter(|_| e.text("type").starts_with("EC2")) {
+                    let entry = (cloud(index), "/spec/type".to_owned(), e.text("type").to_owned(), unknowns.clone());
+                    out.entry(p.index).or_insert(entry);
+                }
+            }
+        }
+        if mode == "API" {
+            continue;
+        }
+        let Some(index) = ctx.cluster.find(Kind::ConfigMap, "kube-system", "aws-auth") else { continue };
+        let text = ctx.cluster.objects.config_maps.get(index as usize).and_then(|c| c.data.get("mapRoles"));
+        let Some(Ok(Value::Array(list))) = text.map(|t| serde_saphyr::from_str::<Value>(t)) else { continue };
+        for entry in list {
+            let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
+            let nodes = groups.into_iter().any(|g| g.as_str() == Some("system:nodes"));
+            if !nodes || field("username") != "system:node:{{EC2PrivateDNSName}}" {
+                continue;
+            }
+            let arn = field("rolearn").to_lowercase();
+            let own = |p: &&super::world::Principal| without_path(&p.arn).to_lowercase() == arn;
+            for p in world.principals.values().filter(|p| !entered.contains(p.arn.as_str())).filter(own) {
+                let o = Obj { kind: Kind::ConfigMap, index };
+                out.entry(p.index).or_insert((o, "/data/mapRoles".into(), String::new(), unknowns.clone()));
+            }
+        }
+    }
+    out
+}
+
 fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, unknowns: &[String]) {
     let arn = a.get("policyArn").and_then(Value::as_str).unwrap_or_default();
     let name = last(arn);

@@ -1,6 +1,6 @@
 //! Ways from one principal to another that IAM allows: credentials, trust policies, roles passed to services, nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Answer, Principal, World, last};
 use super::{cloud, resting};
@@ -39,6 +39,49 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     takes(ctx, world);
     passed(ctx, world);
     nodes(ctx, world);
+    node_groups(ctx, world);
+}
+
+/// Label of nodes of a managed node group (EKS User Guide, "Managed node groups").
+const NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
+
+/// Root on the nodes of a managed node group, for who may give it another launch template: new nodes take its user data.
+fn node_groups(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    const TEMPLATE: &str = "ec2:CreateLaunchTemplateVersion";
+    const ROLL: &str = "eks:UpdateNodegroupVersion";
+    let able: Vec<&Principal> =
+        world.principals.values().filter(|p| world.could(p, &[TEMPLATE]) && world.could(p, &[ROLL])).collect();
+    let mut groups: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
+        if let Some(group) = n.metadata.labels.get(NODE_GROUP) {
+            groups.entry(group).or_default().push(i);
+        }
+    }
+    for (cluster, eks, which) in world.clusters() {
+        let arn = eks.text("arn");
+        let account = principal::account(arn).unwrap_or(&world.account).to_owned();
+        for p in able.iter().filter(|p| principal::account(&p.arn) == Some(account.as_str())) {
+            let version = somewhere(world, p, TEMPLATE);
+            if !version.open {
+                continue;
+            }
+            let context = world.context(&p.arn, &account);
+            for (group, nodes) in &groups {
+                let target = format!("{}/{group}/id", arn.replacen(":cluster/", ":nodegroup/", 1));
+                let roll = world.may(p, ROLL, &target, &account, Ok(None), Vec::new(), &context);
+                for n in nodes.iter().filter(|_| roll.open) {
+                    let node = Obj { kind: Kind::Node, index: *n };
+                    let e = Emit::new("aws-eks-launch-template", Fact::Node(*n)).from(Fact::CloudPrincipal(p.index));
+                    // The default of EKS has no launch template that an account may change.
+                    let e = e.tier(4).unless_known(format!("launch-template:{group}")).maybe(which.clone());
+                    let pointer = format!("/metadata/labels/{}", NODE_GROUP.replace('/', "~1"));
+                    let e = e.because(node, pointer, (*group).to_owned(), "the node is of this node group");
+                    let e = e.because(cloud(cluster), "/spec/arn", arn.to_owned(), "the cluster of the node group");
+                    ctx.emit(resting(resting(e, &version, p.index), &roll, p.index));
+                }
+            }
+        }
+    }
 }
 
 fn takes(ctx: &mut Ctx<'_>, world: &World<'_>) {

@@ -129,6 +129,28 @@ fn irsa(ctx: &mut Ctx<'_>, world: &World<'_>) {
     }
 }
 
+/// Roles that trust every service account of the cluster for sure: one that nobody can have meant.
+pub(super) fn of_any_account(world: &World<'_>) -> BTreeSet<u32> {
+    const NOBODY: &str = "kpath-asks-for-nobody";
+    let mut out = BTreeSet::new();
+    for provider in providers(world).into_iter().filter(|p| p.unknowns.is_empty()) {
+        let web = Caller::Federated(provider.arn.clone());
+        for (index, o) in world.of("IamRole") {
+            let Some((name, trust)) = World::trust(o) else { continue };
+            let trusts = |audience: &String| {
+                let c = claims(&provider.key, NOBODY, NOBODY, audience);
+                let place = (name.clone(), &trust);
+                let answer = world.trusts(&web, "sts:AssumeRoleWithWebIdentity", o.text("Arn"), place, &c);
+                answer.open && answer.unknowns.is_empty()
+            };
+            if provider.audiences.iter().any(trusts) {
+                out.insert(index);
+            }
+        }
+    }
+    out
+}
+
 /// The accounts that a trust policy names one by one; nothing where any statement admits others.
 fn literal_subjects(d: &Document, caller: &Caller) -> Option<BTreeSet<(String, String)>> {
     let mut out = BTreeSet::new();

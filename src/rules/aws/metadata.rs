@@ -11,7 +11,7 @@ use crate::netpol::network::{Judged, Network};
 use crate::netpol::ports::{Ports, Protocol};
 use crate::netpol::{Direction, End};
 use crate::rules::ctx::{Ctx, Emit};
-use crate::rules::fact::Fact;
+use crate::rules::fact::{Fact, Subject};
 
 /// What the metadata service of an instance lets pods do.
 struct Options {
@@ -27,6 +27,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
         .of("IamInstanceProfile")
         .map(|(_, p)| (p.text("Arn"), p.list("Roles").iter().filter_map(|r| r.as_str()).collect()))
         .collect();
+    let mapped = super::access::node_roles(ctx, world);
     let mut known: FxHashMap<u32, Judged> = FxHashMap::default();
     for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
         let Some((instance, o)) = world.find("Ec2Instance", last(&n.spec.provider_id)) else { continue };
@@ -49,6 +50,24 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
                 profile.to_owned(),
                 "the instance has this role",
             ));
+        }
+        // A session of the instance's own is this node, and no other: the authenticator asks EC2 for its name.
+        let session = roles.iter().filter_map(|r| mapped.get(&world.principals.get(*r)?.index)).next();
+        if let Some((object, pointer, value, unknowns)) = session {
+            let name = o.text("PrivateDnsName");
+            let user = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{}", n.metadata.name))));
+            if name.is_empty() || name == n.metadata.name {
+                let e = Emit::new("aws-node-role-cluster", user).from(Fact::Imds(i)).tier(2);
+                let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
+                let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = e.because(*object, pointer.clone(), value.clone(), "sessions of the role are nodes");
+                ctx.emit(e.because(
+                    cloud(instance),
+                    "/spec/PrivateDnsName",
+                    name.to_owned(),
+                    "the name of the node is that of the instance",
+                ));
+            }
         }
         let options = Options {
             enabled: text(o, "HttpEndpoint").map(|v| v == "enabled"),

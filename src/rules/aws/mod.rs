@@ -47,6 +47,11 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     escalate::emit(ctx, &world);
 }
 
+/// Numbers of roles that trust every service account of the cluster for sure.
+pub fn roles_of_any_account(cluster: &crate::model::Cluster) -> std::collections::BTreeSet<u32> {
+    joins::of_any_account(&World::new(cluster))
+}
+
 /// Adds what a decision rests on: the statements, and the unknowns that leave it open.
 /// Without a statement the object itself is cited: what is said of it was not all read.
 fn resting<'a>(mut e: Emit<'a>, answer: &Answer, object: u32) -> Emit<'a> {
