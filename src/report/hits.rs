@@ -1,4 +1,4 @@
-//! Which targets each source reaches, as sets: sources × targets is never listed.
+//! Which targets each source reaches, as sets: what a right covers is never listed one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

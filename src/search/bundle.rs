@@ -1,7 +1,8 @@
 //! Bundles: many leaves that follow from one fact, such as every Secret that a right covers.
 //!
-//! A leaf is a target from which nothing follows. Whether a source reaches it is told by what it follows from, so neither
-//! a pass nor a search for proofs need visit each: sources × Secrets would outgrow everything else in a large cluster.
+//! A leaf is a target from which nothing follows. Whether a source reaches it is told by what it follows from, so a pass
+//! need not visit each, and a search for proofs need not queue each: sources × Secrets would outgrow everything else in a
+//! large cluster.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::proof::{Ranking, cost};
 use crate::graph::{FactId, Graph};
 
 /// Fewer leaves than this are as well visited one by one.
-pub const MANY: usize = 16;
+pub const MANY: usize = 4;
 
 /// Leaves that follow from one fact at one cost.
 #[derive(Debug)]
@@ -27,10 +28,9 @@ pub struct Bundle {
 impl Bundle {
     /// The instances that give the first leaf of a set.
     pub fn first<'a>(&'a self, set: &RoaringBitmap) -> impl Iterator<Item = u32> + 'a {
-        let some = !self.leaves.is_disjoint(set);
-        let at = some.then(|| self.steps.iter().position(|(leaf, _)| set.contains(*leaf))).flatten();
-        let rest = at.and_then(|at| self.steps.get(at..)).unwrap_or_default();
-        let leaf = rest.first().map(|(leaf, _)| *leaf);
+        let leaf = (&self.leaves & set).min();
+        let at = leaf.map_or(self.steps.len(), |leaf| self.steps.partition_point(|(l, _)| *l < leaf));
+        let rest = self.steps.get(at..).unwrap_or_default();
         rest.iter().take_while(move |(l, _)| Some(*l) == leaf).map(|(_, i)| *i)
     }
 }
@@ -51,6 +51,7 @@ impl Bundles {
     }
 
     /// Takes the instances that give many of the leaves from one fact, `least` or more, out of the active part of a graph.
+    /// Nothing may follow from the `leaves` there.
     pub fn take(
         graph: &Graph,
         settings: &Settings,

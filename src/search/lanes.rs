@@ -127,8 +127,8 @@ impl Condensed {
         Self::with(graph, mask, None, &[], &|_| 0)
     }
 
-    /// The same for sources that all have the fact `given`, which then joins nothing: far more is merged. In a lane with
-    /// one of the `sinks`, only these are told for sure. And for passes in which some lanes are without some objects:
+    /// The same for sources that all have the fact `given`, which then joins nothing: far more is merged. Of a lane that
+    /// comes by one of the `sinks` only that is told: of several, the first. And for passes in which some lanes are without some objects:
     /// `removals` names the objects that an instance needs.
     pub fn with(
         graph: &Graph,
@@ -313,7 +313,7 @@ fn narrow(joins: Vec<Join>, mut count: usize) -> (Vec<Join>, usize) {
 /// In no sink.
 const NO_SINK: u8 = u8::MAX;
 
-/// The sink of each fact, by place in `sinks`: the first from which it follows that the fact has it. `step` tells the
+/// The sink of each fact, by place in `sinks`: the first that follows from the fact alone. `step` tells the
 /// one premise of an instance that has one, by number.
 fn sunk(graph: &Graph, sinks: &[FactId], step: &dyn Fn(usize, &Instance) -> Option<FactId>) -> Vec<u8> {
     let mut sink = vec![NO_SINK; graph.facts];

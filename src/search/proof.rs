@@ -222,7 +222,7 @@ impl<'g> Prover<'g> {
         self.prove_groups(mask, starts, count, groups, &mut |_, _| Vec::new())
     }
 
-    /// The same for sets of targets, where `mask` is without the instances of `bundles`.
+    /// The same for sets of targets that have none in common, where `mask` is without the instances of `bundles`.
     pub fn prove_sets(
         &mut self,
         mask: &[bool],
@@ -230,7 +230,14 @@ impl<'g> Prover<'g> {
         starts: &[FactId],
         sets: &[&RoaringBitmap],
     ) -> Vec<Option<Proof>> {
-        let group = |f: FactId| sets.iter().position(|s| s.contains(f.0));
+        // Small sets by their members: there may be one for each of many targets.
+        let small = |s: &RoaringBitmap| s.len() <= 4;
+        let members = |(n, s): (usize, &&RoaringBitmap)| s.iter().map(|f| (f, n)).collect::<Vec<_>>();
+        let of: FxHashMap<u32, usize> = sets.iter().enumerate().filter(|(_, s)| small(s)).flat_map(members).collect();
+        let large: Vec<(usize, &RoaringBitmap)> =
+            sets.iter().enumerate().filter(|(_, s)| !small(s)).map(|(n, s)| (n, *s)).collect();
+        let group =
+            |f: FactId| of.get(&f.0).copied().or_else(|| large.iter().find(|(_, s)| s.contains(f.0)).map(|(n, _)| *n));
         // Of the leaves of a bundle, all at the same price, the first of each set is the one that would be settled first.
         let mut more = |f: FactId, found: &[bool]| {
             let wanted = || sets.iter().zip(found).filter(|(_, found)| !**found).map(|(set, _)| *set);
@@ -334,6 +341,10 @@ impl<'g> Prover<'g> {
             return;
         }
         let Some(x) = self.graph.instances.get(i as usize) else { return };
+        let to = x.conclusion.0;
+        if self.done.get(to as usize).copied().unwrap_or(true) || banned.contains(&i) {
+            return;
+        }
         if x.premises.len() > MANY_PREMISES {
             let at = self.watched.entry(i).or_default();
             let settled = |p: &FactId| self.done.get(p.0 as usize) == Some(&true);
@@ -348,10 +359,6 @@ impl<'g> Prover<'g> {
                 (Some(true), Some(b)) => total = total.saturating_add(*b),
                 _ => return,
             }
-        }
-        let to = x.conclusion.0;
-        if self.done.get(to as usize).copied().unwrap_or(true) || banned.contains(&i) {
-            return;
         }
         let new = total.saturating_add(cost(self.graph, self.settings, self.ranking, i));
         if let (Some(b), Some(by)) = (self.best.get_mut(to as usize), self.by.get_mut(to as usize)) {

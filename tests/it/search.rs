@@ -60,6 +60,87 @@ fn brute(graph: &Graph, mask: &[bool], starts: &[FactId]) -> Vec<Option<u64>> {
     }
 }
 
+/// A graph with more facts than a word has bits, steps that cost nothing, and joins of many premises.
+fn wide(rng: &mut fastrand::Rng) -> (Graph, usize) {
+    let facts = rng.usize(80..5_000);
+    let mut b = Builder::default();
+    let fact = |rng: &mut fastrand::Rng| FactId(rng.u32(0..facts as u32));
+    for i in 0..facts as u32 * 2 {
+        let count = match rng.u8(0..100) {
+            0 => rng.usize(9..100),
+            1..20 => 2,
+            _ => 1,
+        };
+        // Joins of many are of facts near each other, so that some are whole.
+        let near = rng.u32(0..facts as u32 - 70);
+        let one = |rng: &mut fastrand::Rng| if count > 8 { FactId(near + rng.u32(0..70)) } else { fact(rng) };
+        let premises: BTreeSet<FactId> = (0..count).map(|_| one(rng)).collect();
+        b.add(Instance {
+            premises: premises.into_iter().collect(),
+            conclusion: fact(rng),
+            technique: i as u16,
+            tier: rng.u8(0..3),
+            unknowns: Default::default(),
+            assumptions: Default::default(),
+            evidence: vec![Evidence { object: Object(u64::from(i)), pointer: Text(0), value: Text(0), why: "" }].into(),
+        });
+    }
+    (b.finish(facts), facts)
+}
+
+#[test]
+fn large_graphs_with_joins_of_many_premises_agree_with_single_closures() {
+    let mut rng = fastrand::Rng::with_seed(19);
+    let settings = Settings::default();
+    let (mut joined, mut proofs) = (0, 0);
+    for round in 0..20 {
+        let (graph, facts) = wide(&mut rng);
+        let mask = settings.mask(&graph, Lane::May);
+        let (api, sink) = (FactId(rng.u32(0..facts as u32)), FactId(rng.u32(0..facts as u32)));
+        let sources: Vec<Vec<FactId>> =
+            (0..rng.usize(60..150)).map(|n| (0..1 + n).map(|_| FactId(rng.u32(0..facts as u32))).collect()).collect();
+        let (plain, sunk) =
+            (Pivot::new(&graph, &mask, Some(api)), Pivot::with(&graph, &mask, Some(api), Some(sink), &|_| 0));
+        let (plain, sunk) = (plain.close(&sources), sunk.close(&sources));
+        for (n, starts) in sources.iter().enumerate() {
+            let want = closure(&graph, &mask, starts);
+            joined += graph
+                .instances
+                .iter()
+                .filter(|x| x.premises.len() > 8 && x.premises.iter().all(|p| want[p.0 as usize]))
+                .count();
+            let with_sink = want[sink.0 as usize];
+            for (f, want) in want.iter().enumerate() {
+                let id = FactId(f as u32);
+                assert_eq!(*want, plain.holds(id, n), "round {round}, lane {n}");
+                assert!((with_sink && id != sink) || *want == sunk.holds(id, n), "sunk, round {round}, lane {n}");
+            }
+        }
+        for ranking in [Ranking::Cost, Ranking::Hops] {
+            let targets: Vec<u32> = (0..facts as u32).filter(|_| rng.u8(0..3) == 0).collect();
+            // From targets nothing follows, and there are a set for one and a set for many.
+            let mask: Vec<bool> = graph
+                .instances
+                .iter()
+                .map(|x| x.premises.iter().all(|p| targets.binary_search(&p.0).is_err()))
+                .collect();
+            let leaves = Bundles::leaves(&graph, &mask, targets.iter().map(|f| FactId(*f)));
+            let mut without = mask.clone();
+            let bundles = Bundles::take(&graph, &settings, ranking, &mut without, &leaves, 2);
+            let group = |f: u32| if f % 5 == 0 { f as usize / 5 % 3 } else { 3 + f as usize % 40 };
+            let sets: Vec<RoaringBitmap> =
+                (0..43).map(|g| targets.iter().copied().filter(|f| group(*f) == g).collect()).collect();
+            let starts = &sources[rng.usize(0..sources.len())];
+            let mut prover = Prover::new(&graph, &settings, ranking);
+            let each = prover.prove_each(&mask, starts, 43, &|f| targets.contains(&f.0).then(|| group(f.0)));
+            let together = prover.prove_sets(&without, &bundles, starts, &sets.iter().collect::<Vec<_>>());
+            assert_eq!(each, together, "round {round}");
+            proofs += each.iter().flatten().count();
+        }
+    }
+    assert!(joined > 100 && proofs > 400, "{joined} joins, {proofs} proofs");
+}
+
 #[test]
 fn closure_and_best_proof_agree_with_brute_force() {
     let mut rng = fastrand::Rng::with_seed(7);
