@@ -37,6 +37,8 @@ pub struct Selection {
     pub facts: BTreeSet<FactId>,
     /// Kinds that the selector needs and that were not read.
     pub unread: BTreeSet<Kind>,
+    /// Calls of the AWS CLI that the selector needs and that have no answer.
+    pub unread_calls: BTreeSet<String>,
     /// The selector names identities, which hold their credential from the start.
     pub credential: bool,
 }
@@ -101,6 +103,7 @@ pub fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool
                 (Some(mut a), false) => {
                     a.facts.retain(|f| one.facts.contains(f));
                     a.unread.extend(one.unread);
+                    a.unread_calls.extend(one.unread_calls);
                     a
                 }
             });
@@ -108,10 +111,11 @@ pub fn resolve(attack: &Attack, cluster: &Cluster, text: &str, allow_empty: bool
         if let Some(s) = all {
             out.facts.extend(s.facts);
             out.unread.extend(s.unread);
+            out.unread_calls.extend(s.unread_calls);
             out.credential |= s.credential;
         }
     }
-    if out.facts.is_empty() && out.unread.is_empty() && !allow_empty && !out.credential {
+    if out.facts.is_empty() && out.unread.is_empty() && out.unread_calls.is_empty() && !allow_empty && !out.credential {
         return Err(error(
             text,
             0,
@@ -348,6 +352,18 @@ fn cloud(
             s.facts.extend(attack.id(fact));
         }
         names.push(o.metadata.name.as_str());
+    }
+    // What was not listed may be there.
+    let list = match word {
+        "role" => "iam-get-account-authorization-details",
+        "kms" => "kms-list-keys",
+        "bucket" => "s3api-list-buckets",
+        _ => "secretsmanager-list-secrets",
+    };
+    let called = |call: &str| cluster.find(Kind::CloudObject, "Call", call).is_some();
+    if s.facts.is_empty() && !called(list) && !(word == "role" && called("iam-list-roles")) {
+        s.unread_calls.insert(list.to_owned());
+        return Ok(s);
     }
     if s.facts.is_empty() && !allow_empty {
         let hint = nearest(name, names).map(|n| format!("did you mean {n:?}?"));

@@ -275,21 +275,44 @@ fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection
     None
 }
 
-/// Kinds and objects that were not read and could add a path.
+/// Calls about an account without which a path through it may be missed: beginnings of their names.
+const LEADING: [&str; 9] = [
+    "iam-get-account-authorization-details",
+    "iam-list-roles",
+    "iam-list-open-id-connect-providers",
+    "eks-list-clusters",
+    "eks-describe-cluster",
+    "eks-list-access-entries",
+    "eks-list-pod-identity-associations",
+    "eks-describe-pod-identity-association",
+    "ec2-describe-instances",
+];
+
+/// Kinds, objects and answers that were not read and could add a path.
 pub fn unread(cluster: &Cluster, question: &Question, from: &Selection, to: &Selection) -> Vec<Missing> {
     let mut kinds: BTreeSet<Kind> = cluster.unread_adding().into_iter().filter(|k| !k.info().optional).collect();
     kinds.extend(from.unread.iter().chain(&to.unread).copied().filter(|k| !cluster.was_read(*k)));
     let mut out: BTreeSet<Missing> = kinds.into_iter().map(|k| missing(&format!("unread:{}", k.info().kind))).collect();
     let adds = |id: &str| {
         let kind = id.strip_prefix("skipped:").and_then(|k| Kind::ALL.iter().find(|x| x.info().kind == k));
-        kind.is_some_and(|k| k.info().effect == Effect::Adds) || id.starts_with("unread-file:")
+        let call = id.strip_prefix("unread:").is_some_and(|c| LEADING.iter().any(|l| c.starts_with(l)));
+        kind.is_some_and(|k| k.info().effect == Effect::Adds) || id.starts_with("unread-file:") || call
     };
     for g in cluster.gaps.iter().filter(|g| adds(&g.id)) {
-        out.insert(Missing {
-            id: g.id.clone(),
-            text: format!("{} {} was skipped: {}", g.file, g.object, g.reason),
-            settle: "repair the object and run again".into(),
+        out.insert(match g.id.starts_with("unread:") {
+            true => Missing { text: g.reason.clone(), ..missing(&g.id) },
+            false => Missing {
+                id: g.id.clone(),
+                text: format!("{} {} was skipped: {}", g.file, g.object, g.reason),
+                settle: "repair the object and run again".into(),
+            },
         });
+    }
+    for call in from.unread_calls.iter().chain(&to.unread_calls) {
+        let id = format!("unread:{call}");
+        if !out.iter().any(|m| m.id == id) {
+            out.insert(missing(&id));
+        }
     }
     out.retain(|m| question.given_of(&m.id).is_none());
     out.into_iter().collect()

@@ -25,6 +25,14 @@ pub fn list_unread(cluster: &mut Cluster) {
         cluster.gaps.retain(|g| !kind(&g.id));
         return;
     }
+    for call in unlisted(cluster) {
+        let id = format!("unread:{call}");
+        if !cluster.gaps.iter().any(|g| g.id == id) {
+            let reason = format!("no answer of {call} is there");
+            let hides = "paths through roles of the account".into();
+            cluster.gaps.push(Gap { id, reason, hides, ..Gap::default() });
+        }
+    }
     for kind in Kind::ALL {
         let id = format!("unread:{}", kind.info().kind);
         if cluster.read.contains(kind)
@@ -37,6 +45,35 @@ pub fn list_unread(cluster: &mut Cluster) {
     }
     cluster.gaps.sort();
     cluster.gaps.dedup();
+}
+
+/// Calls that list what leads from the cluster into its account or back, and have no answer: nothing if there is no data
+/// of an account at all.
+fn unlisted(cluster: &Cluster) -> Vec<String> {
+    let cloud = &cluster.objects.cloud;
+    let called = |name: &str| cluster.find(Kind::CloudObject, "Call", name).is_some();
+    let some = |kind: &str| cloud.iter().any(|o| o.kind() == kind);
+    if cloud.is_empty() {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    let mut lacks = |is: bool, call: &str| out.extend(is.then(|| call.to_owned()));
+    let details = "iam-get-account-authorization-details";
+    lacks(!called(details) && !called("iam-list-roles") && !some("IamRole"), details);
+    let providers = "iam-list-open-id-connect-providers";
+    lacks(!called(providers) && !some("OpenIDConnectProvider"), providers);
+    let on_aws = cluster.objects.nodes.iter().any(|n| n.spec.provider_id.starts_with("aws://"));
+    lacks(on_aws && !called("ec2-describe-instances"), "ec2-describe-instances");
+    lacks(on_aws && !some("EksCluster"), "eks-describe-cluster");
+    for c in cloud.iter().filter(|o| o.kind() == "EksCluster") {
+        let name = &c.metadata.name;
+        let mode = c.spec.pointer("/accessConfig/authenticationMode").and_then(serde_json::Value::as_str);
+        let entries = format!("eks-list-access-entries-{name}");
+        lacks(mode != Some("CONFIG_MAP") && !called(&entries) && !some("EksAccessEntry"), &entries);
+        let associations = format!("eks-list-pod-identity-associations-{name}");
+        lacks(!called(&associations) && !some("EksPodIdentityAssociation"), &associations);
+    }
+    out
 }
 
 /// What a missing kind could hide, as a short phrase.

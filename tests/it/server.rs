@@ -125,7 +125,8 @@ fn serve<S: Read + Write>(
     }
     let path = match first.split_once(' ')? {
         ("POST", _) => format!("{service}{target} {}", String::from_utf8_lossy(&body)),
-        (_, rest) => rest.split(' ').next()?.to_owned(),
+        ("GET", rest) => rest.split(' ').next()?.to_owned(),
+        (method, rest) => format!("{method} {}", rest.split(' ').next()?),
     };
     let before = {
         let mut all = log.lock().unwrap();

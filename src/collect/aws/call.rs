@@ -70,7 +70,9 @@ impl Failure {
             Failure::Credential(words) => {
                 format!("{action} failed{objects} ({words}); log in again, or name another profile with --aws-profile")
             }
-            Failure::Other(words) => format!("{action} failed{objects} ({words})"),
+            Failure::Other(words) => {
+                format!("{action} failed{objects} ({words}); what depends on it is unknown, try again")
+            }
         }
     }
 }
@@ -88,7 +90,10 @@ where
     R: Debug + 'static,
 {
     let result = match result {
-        Ok(output) => Ok(without_nulls(answer(&output))),
+        Ok(output) => match without_nulls(answer(&output)) {
+            Value::Null => Err(Failure::Other("the answer is empty".into())),
+            value => Ok(value),
+        },
         Err(error) => match instead.iter().find(|(code, _)| Some(*code) == error.code()) {
             Some((_, value)) => Ok(value.clone()),
             None => Err(failure(&error)),
@@ -116,7 +121,7 @@ where
 {
     match error {
         SdkError::ServiceError(_) => {
-            let words = error.message().or(error.code()).unwrap_or("no reason given").to_owned();
+            let words = error.message().or(error.code()).map_or_else(|| causes(error), str::to_owned);
             Failure::new(error.code(), words)
         }
         SdkError::TimeoutError(_) => Failure::Other("no answer in time".into()),
@@ -125,7 +130,9 @@ where
             if words.contains("no credentials found") {
                 return Failure::Credential("no credentials found".into());
             }
-            match words.contains("credential") || words.contains("token") {
+            // What a program of the user wrote may be anything.
+            let words = words.split(" Stderr:").next().unwrap_or_default().to_owned();
+            match words.contains("credential") || words.contains("security token") {
                 true => Failure::Credential(words),
                 false => Failure::Other(words),
             }

@@ -7,6 +7,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime::client::retries::classifiers::TransientErrorClassifier;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
@@ -86,6 +87,7 @@ async fn page(session: &Session<'_>, token: &str) -> Result<Answer, Failure> {
     }
     let operation = operation
         .retry_classifier(Busy)
+        .retry_classifier(TransientErrorClassifier::<Refused>::new())
         .serializer(move |(): ()| request.try_clone().ok_or_else(|| "the request cannot be repeated".into()))
         .deserializer(read)
         .build();
@@ -165,9 +167,16 @@ impl aws_smithy_runtime_api::client::retries::classifiers::ClassifyRetry for Bus
 fn read(response: &HttpResponse) -> Result<Answer, OrchestratorError<Refused>> {
     let text = response.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
     if response.status().is_success() {
-        return quick_xml::de::from_str(text).map_err(|e| {
-            OrchestratorError::operation(Refused(Failure::Other(format!("the answer cannot be read: {e}")), false))
-        });
+        let strange = |why: String| {
+            OrchestratorError::operation(Refused(Failure::Other(format!("the answer cannot be read: {why}")), false))
+        };
+        let answer: Answer = quick_xml::de::from_str(text).map_err(|e| strange(e.to_string()))?;
+        // A page of something else that stands between has no list of instances.
+        return answer
+            .reservation_set
+            .is_some()
+            .then_some(answer)
+            .ok_or_else(|| strange("it has no reservations".into()));
     }
     let said: Errors = quick_xml::de::from_str(text).unwrap_or_default();
     let error = said.errors.error.into_iter().next().unwrap_or_default();
@@ -184,7 +193,7 @@ fn read(response: &HttpResponse) -> Result<Answer, OrchestratorError<Refused>> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Answer {
-    reservation_set: Items<Reservation>,
+    reservation_set: Option<Items<Reservation>>,
     next_token: Option<String>,
 }
 
@@ -286,6 +295,6 @@ impl Answer {
         };
         let reservation =
             |r: &Reservation| json!({"Instances": r.instances_set.item.iter().map(instance).collect::<Vec<_>>()});
-        self.reservation_set.item.iter().map(reservation).collect()
+        self.reservation_set.iter().flat_map(|s| &s.item).map(reservation).collect()
     }
 }

@@ -12,9 +12,12 @@ mod organizations;
 
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -47,7 +50,15 @@ struct Session<'a> {
 /// HTTPS with the TLS provider that the Kubernetes client has too: two in one process panic at start.
 pub fn http_client() -> SharedHttpClient {
     let tls = Provider::Rustls(CryptoMode::Ring);
-    aws_smithy_http_client::Builder::new().tls_provider(tls).build_https()
+    // Through the proxy that the environment names, as the AWS CLI and the Kubernetes client go.
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = aws_smithy_http_client::Connector::builder();
+        connector.set_connector_settings(settings.cloned());
+        if let Some(sleep) = components.and_then(|c| c.sleep_impl()) {
+            connector.set_sleep_impl(Some(sleep));
+        }
+        connector.tls_provider(tls.clone()).proxy_config(ProxyConfig::from_env()).build()
+    })
 }
 
 /// Reads the account with the credentials that the AWS CLI would use, and adds it to a snapshot. Without credentials or a
@@ -71,7 +82,10 @@ pub fn collect(access: &Access, snapshot: &mut Snapshot) -> Result<(), CollectEr
             loader = loader.app_name(name);
         }
         if let Some(profile) = &access.profile {
-            loader = loader.profile_name(profile);
+            // A profile that was named goes before keys of the environment, as with the AWS CLI.
+            let provider = ProviderConfig::without_region().with_http_client(http.clone());
+            let keys = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider).build();
+            loader = loader.profile_name(profile).credentials_provider(keys);
         }
         if let Some(region) = &access.region {
             loader = loader.region(Region::new(region.clone()));
@@ -101,6 +115,10 @@ pub async fn read(
     progress: &(dyn Fn(&'static str) -> ProgressBar + Sync),
     snapshot: &mut Snapshot,
 ) {
+    // What was known of an account before is of another time, or of another account.
+    snapshot.objects.cloud.clear();
+    snapshot.read.remove(&Kind::CloudObject);
+    snapshot.gaps.retain(|g| !g.id.starts_with("unread:") || Kind::ALL.iter().any(|k| g.id.ends_with(k.info().kind)));
     let session = Session { config, http, cluster, progress };
     let calls = match config.region() {
         Some(_) => account(&session).await,
@@ -112,7 +130,7 @@ pub async fn read(
             snapshot.gaps.extend(gaps(&calls));
             for call in calls {
                 if let Ok(value) = call.result {
-                    account.answer(&call.name, &value);
+                    account.take(&call.name, &value);
                 }
             }
             snapshot.objects.cloud.extend(account.into_objects());

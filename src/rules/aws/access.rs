@@ -49,6 +49,10 @@ fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &Cloud
         entries(ctx, world, eks, &unknowns, &mut entered);
     }
     if by_map {
+        // An entry that was not listed would go before the ConfigMap.
+        let unlisted = by_entry && !world.entries_listed(&eks.metadata.name);
+        let mut unknowns = unknowns.clone();
+        unknowns.extend(unlisted.then(|| format!("unread:eks-list-access-entries-{}", eks.metadata.name)));
         aws_auth(ctx, world, &unknowns, &entered);
     }
     write_entries(ctx, world, (cluster, eks), mode, &entered, &unknowns);
@@ -115,7 +119,8 @@ fn entries(
     // An entry that is listed and not described may give anything.
     for arn in listed.iter().flatten() {
         entered.insert((*arn).to_owned());
-        let described = world.find("EksAccessEntry", &format!("{cluster} {arn}")).is_some();
+        let described = world.find("EksAccessEntry", &format!("{cluster} {arn}"));
+        let described = described.is_some_and(|(_, e)| !e.text("type").is_empty());
         let Some(p) = world.principals.get(*arn).filter(|_| !described).map(|p| p.index) else { continue };
         let e = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
         let e = e.unless_known(format!("unread:eks-describe-access-entry-{}", last(arn)));
@@ -156,47 +161,77 @@ fn entries(
     }
 }
 
-/// Where it says that sessions of a role are nodes: object, pointer, value, and what leaves it open.
-pub(super) type NodeEntry = (Obj, String, String, Vec<String>);
+/// Where it says that sessions of a role are nodes.
+#[derive(Debug, Clone)]
+pub(super) struct NodeEntry {
+    /// Object and pointer.
+    pub(super) at: (Obj, String),
+    /// What stands there.
+    pub(super) value: String,
+    /// Name of the user, with templates.
+    pub(super) user: String,
+    /// What leaves it open.
+    pub(super) unknowns: Vec<String>,
+}
 
-/// Roles whose sessions are nodes of the cluster: an access entry of a type of EC2, or an entry of aws-auth with the name of
-/// the calling instance and the group of nodes (EKS User Guide, "Create access entries"; aws-iam-authenticator).
-pub(super) fn node_roles(ctx: &Ctx<'_>, world: &World<'_>) -> BTreeMap<u32, NodeEntry> {
-    let mut out = BTreeMap::new();
+/// Roles whose sessions are nodes of a cluster that this one may be: an access entry of a type of EC2, or an entry of
+/// aws-auth with the group of nodes (EKS User Guide, "Create access entries"; aws-iam-authenticator).
+pub(super) fn node_roles(ctx: &Ctx<'_>, world: &World<'_>) -> BTreeMap<u32, Vec<NodeEntry>> {
+    let mut out: BTreeMap<u32, Vec<NodeEntry>> = BTreeMap::new();
     for (_, eks, which) in world.clusters() {
+        let name = &eks.metadata.name;
         let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
-        let described = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{}", eks.metadata.name));
+        let described = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{name}"));
         let unknowns: Vec<String> = described.into_iter().chain(which).collect();
         let mut entered = BTreeSet::new();
-        if mode != "CONFIG_MAP" {
-            for (index, e) in world.of("EksAccessEntry").filter(|(_, e)| e.text("clusterName") == eks.metadata.name) {
-                let arn = e.text("principalArn");
-                entered.insert(arn);
-                if let Some(p) = world.principals.get(arn).filter(|_| e.text("type").starts_with("EC2")) {
-                    let entry = (cloud(index), "/spec/type".to_owned(), e.text("type").to_owned(), unknowns.clone());
-                    out.entry(p.index).or_insert(entry);
-                }
+        let listed = eks.spec.get("accessEntries").and_then(Value::as_array);
+        let there = |arn: &str| listed.is_none_or(|l| l.iter().any(|x| x.as_str() == Some(arn)));
+        let entries = world.of("EksAccessEntry").filter(|(_, e)| mode != "CONFIG_MAP" && e.text("clusterName") == name);
+        for (index, e) in entries.filter(|(_, e)| there(e.text("principalArn"))) {
+            let arn = e.text("principalArn");
+            entered.insert(arn);
+            let Some(p) = world.principals.get(arn).filter(|_| e.text("type").starts_with("EC2")) else { continue };
+            // An entry is bound to the role of its time.
+            let created =
+                world.cluster.objects.cloud.get(p.index as usize).and_then(|o| time(o.spec.get("CreateDate")));
+            let mut unknowns = unknowns.clone();
+            match created.zip(time(e.spec.get("createdAt"))) {
+                Some((role, entry)) if role > entry => continue,
+                Some(_) => {}
+                None => unknowns.push(format!("access-entry-alive:{}", last(arn))),
             }
+            let value = e.text("type").to_owned();
+            let user = e.text("username").to_owned();
+            let entry = NodeEntry { at: (cloud(index), "/spec/type".to_owned()), value, user, unknowns };
+            out.entry(p.index).or_default().push(entry);
         }
         if mode == "API" {
             continue;
         }
-        let Some(index) = ctx.cluster.find(Kind::ConfigMap, "kube-system", "aws-auth") else { continue };
-        let text = ctx.cluster.objects.config_maps.get(index as usize).and_then(|c| c.data.get("mapRoles"));
-        let Some(Ok(Value::Array(list))) = text.map(|t| serde_saphyr::from_str::<Value>(t)) else { continue };
-        for entry in list {
-            let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
-            let nodes = groups.into_iter().any(|g| g.as_str() == Some("system:nodes"));
-            if !nodes || field("username") != "system:node:{{EC2PrivateDNSName}}" {
-                continue;
-            }
-            let arn = field("rolearn").to_lowercase();
-            let own = |p: &&super::world::Principal| without_path(&p.arn).to_lowercase() == arn;
-            for p in world.principals.values().filter(|p| !entered.contains(p.arn.as_str())).filter(own) {
-                let o = Obj { kind: Kind::ConfigMap, index };
-                out.entry(p.index).or_insert((o, "/data/mapRoles".into(), String::new(), unknowns.clone()));
-            }
+        let unlisted = (mode != "CONFIG_MAP" && !world.entries_listed(name)).then_some(name);
+        let unlisted = unlisted.map(|n| format!("unread:eks-list-access-entries-{n}"));
+        for (p, user, o) in nodes_of_map(ctx, world, &entered) {
+            let unknowns = unknowns.iter().cloned().chain(unlisted.clone()).collect();
+            let at = (o, "/data/mapRoles".to_owned());
+            out.entry(p).or_default().push(NodeEntry { at, value: String::new(), user, unknowns });
+        }
+    }
+    out
+}
+
+/// Roles that aws-auth makes nodes: of several entries for one role the last counts.
+fn nodes_of_map(ctx: &Ctx<'_>, world: &World<'_>, entered: &BTreeSet<&str>) -> Vec<(u32, String, Obj)> {
+    let Some(index) = ctx.cluster.find(Kind::ConfigMap, "kube-system", "aws-auth") else { return Vec::new() };
+    let text = ctx.cluster.objects.config_maps.get(index as usize).and_then(|c| c.data.get("mapRoles"));
+    let Some(Ok(Value::Array(list))) = text.map(|t| serde_saphyr::from_str::<Value>(t)) else { return Vec::new() };
+    let field = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let last: BTreeMap<String, Value> = list.into_iter().map(|e| (field(&e, "rolearn").to_lowercase(), e)).collect();
+    let mut out = Vec::new();
+    for p in world.principals.values().filter(|p| !entered.contains(p.arn.as_str())) {
+        let Some(entry) = last.get(&without_path(&p.arn).to_lowercase()) else { continue };
+        let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
+        if groups.into_iter().any(|g| g.as_str() == Some("system:nodes")) {
+            out.push((p.index, field(entry, "username"), Obj { kind: Kind::ConfigMap, index }));
         }
     }
     out

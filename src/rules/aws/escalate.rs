@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::world::{Answer, Principal, World, last};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, principal};
+use crate::model::Cluster;
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::fact::Fact;
@@ -45,38 +48,82 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
 /// Label of nodes of a managed node group (EKS User Guide, "Managed node groups").
 const NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
 
-/// Root on the nodes of a managed node group, for who may give it another launch template: new nodes take its user data.
-fn node_groups(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    const TEMPLATE: &str = "ec2:CreateLaunchTemplateVersion";
-    const ROLL: &str = "eks:UpdateNodegroupVersion";
-    let able: Vec<&Principal> =
-        world.principals.values().filter(|p| world.could(p, &[TEMPLATE]) && world.could(p, &[ROLL])).collect();
-    let mut groups: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-    for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
+/// A group of nodes that are started from one launch template.
+struct NodeGroup<'c> {
+    /// What replaces its nodes.
+    action: &'static str,
+    /// ARN up to the part that is not known.
+    start: String,
+    /// ARN of any one that the name means.
+    arn: String,
+    name: &'c str,
+    nodes: Vec<u32>,
+}
+
+/// Groups of the cluster's nodes: managed ones by their label, others by the tag of their instances (EKS User Guide,
+/// "Managed node groups"; EC2 Auto Scaling User Guide, "Tag Auto Scaling groups and instances").
+fn groups<'c>(cluster: &'c Cluster, world: &World<'c>, eks: &str) -> Vec<NodeGroup<'c>> {
+    let mut groups: BTreeMap<(bool, &str), Vec<u32>> = BTreeMap::new();
+    for (n, i) in cluster.objects.nodes.iter().zip(0u32..) {
         if let Some(group) = n.metadata.labels.get(NODE_GROUP) {
-            groups.entry(group).or_default().push(i);
+            groups.entry((true, group)).or_default().push(i);
+            continue;
+        }
+        let tags = world.find("Ec2Instance", last(&n.spec.provider_id)).map(|(_, o)| o.list("Tags"));
+        let text = |t: &'c Value, field: &str| t.get(field).and_then(Value::as_str).unwrap_or_default();
+        let mut named = tags.into_iter().flatten().filter(|t| text(t, "Key") == "aws:autoscaling:groupName");
+        if let Some(t) = named.next() {
+            groups.entry((false, text(t, "Value"))).or_default().push(i);
         }
     }
+    let (start, cluster) = eks.split_once(":cluster/").unwrap_or_default();
+    let made = |((managed, name), nodes): ((bool, &'c str), Vec<u32>)| {
+        let (action, start, rest) = match managed {
+            true => ("eks:UpdateNodegroupVersion", format!("{start}:nodegroup/{cluster}/{name}/"), String::new()),
+            false => (
+                "autoscaling:UpdateAutoScalingGroup",
+                format!("{}:autoScalingGroup:", start.replacen(":eks:", ":autoscaling:", 1)),
+                format!(":autoScalingGroupName/{name}"),
+            ),
+        };
+        NodeGroup { action, arn: format!("{start}id{rest}"), start, name, nodes }
+    };
+    groups.into_iter().map(made).collect()
+}
+
+/// Root on the nodes of a group, for who may give it another launch template: new nodes take its user data.
+fn node_groups(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    const TEMPLATE: &str = "ec2:CreateLaunchTemplateVersion";
+    let able: Vec<&Principal> = world.principals.values().filter(|p| world.could(p, &[TEMPLATE])).collect();
     for (cluster, eks, which) in world.clusters() {
         let arn = eks.text("arn");
         let account = principal::account(arn).unwrap_or(&world.account).to_owned();
+        let region = arn.split(':').nth(3).unwrap_or("region");
+        let all = groups(world.cluster, world, arn);
         for p in able.iter().filter(|p| principal::account(&p.arn) == Some(account.as_str())) {
-            let version = somewhere(world, p, TEMPLATE);
-            if !version.open {
-                continue;
-            }
             let context = world.context(&p.arn, &account);
-            for (group, nodes) in &groups {
-                let target = format!("{}/{group}/id", arn.replacen(":cluster/", ":nodegroup/", 1));
-                let roll = world.may(p, ROLL, &target, &account, Ok(None), Vec::new(), &context);
-                for n in nodes.iter().filter(|_| roll.open) {
+            // What a policy names one by one is asked as it stands there.
+            let ask = |action: &str, named: BTreeSet<String>| {
+                let answers = named.iter().map(|r| world.may(p, action, r, &account, Ok(None), Vec::new(), &context));
+                answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len())
+            };
+            let templates = format!("arn:{}:ec2:{region}:{account}:launch-template/", world.partition);
+            let mut named = world.patterns(p, &templates);
+            named.insert(format!("{templates}lt-id"));
+            let Some(version) = ask(TEMPLATE, named) else { continue };
+            for group in &all {
+                // The name comes last for groups that are not managed.
+                let own = |r: &String| group.arn.ends_with("/id") || r.ends_with(&format!("/{}", group.name));
+                let mut named: BTreeSet<String> = world.patterns(p, &group.start).into_iter().filter(own).collect();
+                named.insert(group.arn.clone());
+                let Some(roll) = ask(group.action, named) else { continue };
+                for n in &group.nodes {
                     let node = Obj { kind: Kind::Node, index: *n };
                     let e = Emit::new("aws-eks-launch-template", Fact::Node(*n)).from(Fact::CloudPrincipal(p.index));
                     // The default of EKS has no launch template that an account may change.
-                    let e = e.tier(4).unless_known(format!("launch-template:{group}")).maybe(which.clone());
-                    let pointer = format!("/metadata/labels/{}", NODE_GROUP.replace('/', "~1"));
-                    let e = e.because(node, pointer, (*group).to_owned(), "the node is of this node group");
-                    let e = e.because(cloud(cluster), "/spec/arn", arn.to_owned(), "the cluster of the node group");
+                    let e = e.tier(4).unless_known(format!("launch-template:{}", group.name)).maybe(which.clone());
+                    let e = e.because(node, "/metadata/name", group.name.to_owned(), "the node is of this group");
+                    let e = e.because(cloud(cluster), "/spec/arn", arn.to_owned(), "the cluster of the group");
                     ctx.emit(resting(resting(e, &version, p.index), &roll, p.index));
                 }
             }
@@ -128,14 +175,20 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
     }
     for (service, actions) in SERVICES {
         let caller = Caller::Service(service.to_owned());
+        let china = Caller::Service(format!("{service}.cn"));
         let mut c = Context::new();
         c.set_unknown("*");
         let trusting: Vec<(u32, &str)> = world
             .of("IamRole")
             .filter_map(|(i, o)| {
                 let (name, trust) = World::trust(o)?;
-                let answer = world.trusts(&caller, "sts:AssumeRole", o.text("Arn"), (name, &trust), &c);
-                answer.open.then(|| (i, o.text("Arn")))
+                // In China services have names of their own.
+                let callers = [Some(&caller), Some(&china).filter(|_| world.partition == "aws-cn")];
+                let open = callers.into_iter().flatten().any(|caller| {
+                    let trust = (name.clone(), &trust);
+                    world.trusts(caller, "sts:AssumeRole", o.text("Arn"), trust, &c).open
+                });
+                open.then(|| (i, o.text("Arn")))
             })
             .collect();
         if trusting.is_empty() {

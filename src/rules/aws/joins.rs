@@ -32,7 +32,7 @@ struct Provider {
     unknowns: Vec<String>,
 }
 
-/// The provider of each cluster that this one may be. Without a described cluster a single provider may be the one.
+/// The provider of each cluster that this one may be. Without a described cluster each provider may be the one.
 fn providers(world: &World<'_>) -> Vec<Provider> {
     let made = |index: u32, o: &CloudObject, unknown: Option<String>| {
         let key = o.metadata.name.clone();
@@ -53,7 +53,7 @@ fn providers(world: &World<'_>) -> Vec<Provider> {
     let all: Vec<(u32, &CloudObject)> = world.of("OpenIDConnectProvider").collect();
     if clusters.is_empty() {
         let unknown = || Some("unread:eks-describe-cluster".to_owned());
-        return all.first().filter(|_| all.len() == 1).map(|(i, o)| made(*i, o, unknown())).into_iter().collect();
+        return all.iter().map(|(i, o)| made(*i, o, unknown())).collect();
     }
     let mut out = Vec::new();
     for (_, c, unknown) in clusters {
@@ -67,7 +67,7 @@ fn providers(world: &World<'_>) -> Vec<Provider> {
             // The cluster was not described.
             None => {
                 let id = format!("unread:eks-describe-cluster-{}", c.metadata.name);
-                out.extend(all.first().filter(|_| all.len() == 1).map(|(i, o)| made(*i, o, Some(id))));
+                out.extend(all.iter().map(|(i, o)| made(*i, o, Some(id.clone()))));
             }
         }
     }

@@ -52,22 +52,25 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
             ));
         }
         // A session of the instance's own is this node, and no other: the authenticator asks EC2 for its name.
-        let session = roles.iter().filter_map(|r| mapped.get(&world.principals.get(*r)?.index)).next();
-        if let Some((object, pointer, value, unknowns)) = session {
-            let name = o.text("PrivateDnsName");
-            let user = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{}", n.metadata.name))));
-            if name.is_empty() || name == n.metadata.name {
-                let e = Emit::new("aws-node-role-cluster", user).from(Fact::Imds(i)).tier(2);
-                let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
-                let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
-                let e = e.because(*object, pointer.clone(), value.clone(), "sessions of the role are nodes");
-                ctx.emit(e.because(
-                    cloud(instance),
-                    "/spec/PrivateDnsName",
-                    name.to_owned(),
-                    "the name of the node is that of the instance",
-                ));
+        let sessions = roles.iter().filter_map(|r| mapped.get(&world.principals.get(*r)?.index)).flatten();
+        for entry in sessions {
+            let private = o.text("PrivateDnsName");
+            // Nodes of Auto Mode have the id of their instance as name, which is the name of the session too.
+            let name = match entry.user.as_str() {
+                user if user.contains("{{SessionName") => o.metadata.name.as_str(),
+                _ => private,
+            };
+            if !name.is_empty() && name != n.metadata.name {
+                continue;
             }
+            let user = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{}", n.metadata.name))));
+            let e = Emit::new("aws-node-role-cluster", user).from(Fact::Imds(i)).tier(2);
+            let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
+            let e = entry.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+            let (at, pointer) = entry.at.clone();
+            let e = e.because(at, pointer, entry.value.clone(), "sessions of the role are nodes");
+            let why = "the name of the node is that of the instance";
+            ctx.emit(e.because(cloud(instance), "/spec/PrivateDnsName", private.to_owned(), why));
         }
         let options = Options {
             enabled: text(o, "HttpEndpoint").map(|v| v == "enabled"),

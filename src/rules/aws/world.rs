@@ -271,7 +271,8 @@ impl<'c> World<'c> {
                     }
                 }
             }
-            if whole {
+            // Where policies of a type are on, each level has at least one: none means that they are off.
+            if whole && !(level.is_empty() && kind == "SERVICE_CONTROL_POLICY") {
                 levels.push(level);
             }
         }
@@ -493,6 +494,26 @@ impl<'c> World<'c> {
         .collect()
     }
 
+    /// Whether the nodes are none of the account's instances: of another cloud, or none of those that were read.
+    fn nodes_elsewhere(&self) -> bool {
+        let mut ids =
+            self.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).filter(|id| !id.is_empty());
+        let instances = self.calls.contains("ec2-describe-instances");
+        let found = |id: &str| self.find("Ec2Instance", last(id)).is_some();
+        // Nodes of Fargate and hybrid nodes are no instances.
+        let instance = |id: &str| id.starts_with("aws://") && last(id).starts_with("i-");
+        let all: Vec<&str> = ids.by_ref().collect();
+        let foreign =
+            !all.is_empty() && all.iter().all(|id| !id.starts_with("aws://") && !id.starts_with("eks-hybrid:"));
+        let own: Vec<&&str> = all.iter().filter(|id| instance(id)).collect();
+        foreign || (instances && !own.is_empty() && own.iter().all(|id| !found(id)))
+    }
+
+    /// Whether the entries of a cluster were listed.
+    pub fn entries_listed(&self, cluster: &str) -> bool {
+        self.calls.contains(&format!("eks-list-access-entries-{cluster}"))
+    }
+
     /// Clusters of the account that this one may be: the only one, the one that the nodes are tagged with, or each of
     /// several if it is that.
     pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
@@ -502,7 +523,10 @@ impl<'c> World<'c> {
             all.retain(|(_, o)| tagged.contains(o.metadata.name.as_str()));
         }
         let several = all.len() > 1;
-        let unknown = |o: &CloudObject| several.then(|| format!("eks-cluster:{}", o.metadata.name));
+        let stranger = |o: &CloudObject| !tagged.is_empty() && !tagged.contains(o.metadata.name.as_str());
+        let elsewhere = self.nodes_elsewhere();
+        let unknown =
+            |o: &CloudObject| (several || elsewhere || stranger(o)).then(|| format!("eks-cluster:{}", o.metadata.name));
         all.into_iter().map(|(i, o)| (i, o, unknown(o))).collect()
     }
 

@@ -127,8 +127,10 @@ const CALLS: [(&str, Reader); 36] = [
         a.put("EksAccessEntry", &entry_name(e), e, &fields);
     }),
     ("eks-list-associated-access-policies", |a, _, v| {
-        let policies = v.get("associatedAccessPolicies");
-        a.set("EksAccessEntry", &entry_name(v), "associatedAccessPolicies", policies);
+        let name = entry_name(v);
+        // The entry may not have been described.
+        a.put("EksAccessEntry", &name, v, &["clusterName", "principalArn"]);
+        a.set("EksAccessEntry", &name, "associatedAccessPolicies", v.get("associatedAccessPolicies"));
     }),
     ("eks-list-pod-identity-associations", |a, rest, v| {
         let ids: Vec<&Value> = list(v, "associations").iter().filter_map(|x| x.get("associationId")).collect();
@@ -216,10 +218,14 @@ const CALLS: [(&str, Reader); 36] = [
 const RESOURCE_POLICY: &str = "secretsmanager-get-resource-policy";
 
 impl Account {
-    /// Takes an answer up. `false` for a call that is not known.
+    /// Takes a saved answer up, by the name of its file. `false` for a call that is not known.
     pub fn answer(&mut self, file: &str, value: &Value) -> bool {
         let stem = file.rsplit('/').next().unwrap_or(file);
-        let stem = stem.strip_suffix(".json").unwrap_or(stem);
+        self.take(stem.strip_suffix(".json").unwrap_or(stem), value)
+    }
+
+    /// Takes an answer up, by the name of its call. `false` for a call that is not known.
+    pub fn take(&mut self, stem: &str, value: &Value) -> bool {
         if let Some(rest) = after(stem, RESOURCE_POLICY) {
             let name = Some(text(value, "Name")).filter(|n| !n.is_empty()).unwrap_or(rest);
             self.set("SecretsManagerSecret", name, "Policy", resource_policy(value.get("ResourcePolicy")).as_ref());
