@@ -74,6 +74,7 @@ fn json_follows_the_committed_schema() {
         &["can", "pod/ci/runner", "reach", "cluster-admin", "--demo", "-o", "json"],
         &["can", "pod/shop/redis", "reach", "cluster-admin", "--demo", "-o", "json"],
         &["can", "pod/shop/redis", "reach", "pod/shop/web", "--demo", "-o", "json"],
+        &["can", "internet", "reach", "kms/card-data", "--demo", "-o", "json"],
     ] {
         let v: serde_json::Value = serde_json::from_slice(&kpath(args).stdout).unwrap();
         let errors: Vec<String> = validator.iter_errors(&v).map(|e| e.to_string()).collect();
