@@ -202,7 +202,7 @@ impl Source {
     #[cfg(not(feature = "aws"))]
     fn account(&self, _: &mut Snapshot) -> Result<(), Failure> {
         Err(Failure::usage(
-            "this kpath was built without the feature `aws`; build it with that, or save answers of the AWS CLI and name their folder with --aws-data".to_owned(),
+            "this kpath was built without reading AWS live\nhint: build it with --features aws, or save answers of the AWS CLI and name their folder with --aws-data".to_owned(),
         ))
     }
 
