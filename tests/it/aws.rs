@@ -461,3 +461,91 @@ fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
     std::fs::write(&file, tagged.replacen("cluster/payments", "cluster/other", 1)).unwrap();
     assert_eq!(answer(&ask(&[]).1), "unknown");
 }
+
+/// A fixture's account with some of its answers changed; the verdict of a question, and what it names.
+fn asked(technique: &str, change: &dyn Fn(&str, Value) -> Option<Value>, from: &str, to: &str) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = repo(&format!("testdata/techniques/{technique}/fires.yaml"));
+    std::fs::copy(&fixture, dir.path().join("cluster.yaml")).unwrap();
+    std::fs::create_dir(dir.path().join("aws")).unwrap();
+    for (call, answer) in account_of(&fixture) {
+        let name = call.trim_start_matches("aws/").trim_end_matches(".json").to_owned();
+        if let Some(answer) = change(&name, serde_json::from_str(&answer).unwrap()) {
+            std::fs::write(dir.path().join("aws").join(format!("{name}.json")), answer.to_string()).unwrap();
+        }
+    }
+    let (code, out, err) =
+        kpath(&["can", from, "reach", to, "-f", dir.path().to_str().unwrap(), "--complete", "-o", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let v: Value = serde_json::from_str(&out).unwrap();
+    (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"].to_string())
+}
+
+#[test]
+fn an_entry_that_was_not_described_may_be_anything_though_its_policies_were_listed() {
+    let whole = asked("aws-access-entry", &|_, v| Some(v), "role:app", "cluster-admin");
+    assert_eq!(whole.0, "yes", "{whole:?}");
+    let without = |name: &str, v: Value| (!name.starts_with("eks-describe-access-entry")).then_some(v);
+    let (answer, because) = asked("aws-access-entry", &without, "role:app", "cluster-admin");
+    assert_eq!(answer, "unknown");
+    assert!(because.contains("access-entry"), "{because}");
+}
+
+#[test]
+fn a_cluster_whose_nodes_are_elsewhere_is_perhaps_another() {
+    let nodes = |id: &'static str| {
+        move |name: &str, v: Value| match name {
+            "ec2-describe-instances" => {
+                Some(json!({"Reservations": [{"Instances": [{"InstanceId": id, "PrivateDnsName": "w1"}]}]}))
+            }
+            _ => Some(v),
+        }
+    };
+    let with = asked("aws-ssm-to-node", &nodes("i-1"), "pod/prod/app", "role:app");
+    assert_eq!(with.0, "yes", "{with:?}");
+    let (answer, because) = asked("aws-ssm-to-node", &nodes("i-2"), "pod/prod/app", "role:app");
+    assert_eq!(answer, "unknown");
+    assert!(because.contains("eks-cluster:prod"), "{because}");
+}
+
+#[test]
+fn an_organization_without_service_control_policies_denies_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = repo("testdata/clusters/payment-api");
+    std::fs::create_dir(dir.path().join("aws")).unwrap();
+    for folder in ["", "aws"] {
+        for file in std::fs::read_dir(demo.join(folder)).unwrap().map(|f| f.unwrap().path()).filter(|p| p.is_file()) {
+            std::fs::copy(&file, dir.path().join(folder).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let write = |call: &str, answer: Value| {
+        std::fs::write(dir.path().join("aws").join(format!("{call}.json")), answer.to_string()).unwrap();
+    };
+    let (account, root) = ("111122223333", "r-1");
+    let organization = json!({"Organization": {"Id": "o-1", "MasterAccountId": "999988887777"}});
+    write("organizations-describe-organization", organization);
+    write(&format!("organizations-list-parents-{account}"), json!({"Parents": [{"Id": root, "Type": "ROOT"}]}));
+    for at in [account, root] {
+        for kind in ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"] {
+            write(&format!("organizations-list-policies-for-target-{at}-{kind}"), json!({"Policies": []}));
+        }
+    }
+    let ask = || {
+        let folder = dir.path().to_str().unwrap();
+        let (_, out, err) = kpath(&["can", "internet", "reach", "kms/card-data", "--complete", "-f", folder]);
+        out.lines().next().unwrap_or(&err).to_owned()
+    };
+    assert!(ask().starts_with("yes"), "{}", ask());
+    // Where they are on and allow nothing, nothing is allowed.
+    write(
+        &format!("organizations-list-policies-for-target-{root}-SERVICE_CONTROL_POLICY"),
+        json!({"Policies": [{"Id": "p-1"}]}),
+    );
+    let content =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]});
+    write(
+        "organizations-describe-policy-p-1",
+        json!({"Policy": {"PolicySummary": {"Id": "p-1"}, "Content": content.to_string()}}),
+    );
+    assert!(ask().starts_with("no"), "{}", ask());
+}

@@ -348,6 +348,65 @@ fn each_service_that_refuses_is_a_gap_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_list_that_is_refused_leaves_a_no_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let ask = |server: &Server, to: &str| {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
+            .args([
+                "can",
+                "pod/shop/redis",
+                "reach",
+                to,
+                "--complete",
+                "--aws",
+                "--aws-region",
+                "eu-west-1",
+                "-o",
+                "json",
+            ])
+            .args(["-f"])
+            .arg(dir.path())
+            .env_clear()
+            .env("HOME", dir.path())
+            .env("AWS_ENDPOINT_URL", &server.url)
+            .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+        serde_json::from_slice::<Value>(&run.stdout).unwrap()
+    };
+    for file in ["cluster.yaml", "shop.yaml", "platform.yaml", "rbac.yaml"] {
+        std::fs::copy(repo("testdata/clusters/payment-api").join(file), dir.path().join(file)).unwrap();
+    }
+    let whole = Server::start(|request, _| account(request));
+    assert_eq!(ask(&whole, "cluster-admin")["answer"], "no");
+    let cases = [
+        ("GetAccountAuthorizationDetails", "cluster-admin", "iam-get-account-authorization-details"),
+        ("ListOpenIDConnectProviders", "cluster-admin", "iam-list-open-id-connect-providers"),
+        ("DescribeInstances", "cluster-admin", "ec2-describe-instances"),
+        ("/access-entries?", "cluster-admin", "eks-list-access-entries-payments"),
+        ("/pod-identity-associations", "cluster-admin", "eks-list-pod-identity-associations-payments"),
+        ("/clusters", "cluster-admin", "eks-list-clusters"),
+        ("ListKeys", "kms/card-data", "kms-list-keys"),
+        ("GetAccountAuthorizationDetails", "role:payment-api", "iam-get-account-authorization-details"),
+    ];
+    for (refused, to, call) in cases {
+        let server = Server::start(move |request, _| {
+            let this = match refused {
+                "/clusters" => request == "/clusters",
+                "/access-entries?" => request.ends_with("/access-entries") || request.contains(refused),
+                part => request.contains(part),
+            };
+            if this { denied(request) } else { account(request) }
+        });
+        let answer = ask(&server, to);
+        assert_eq!(answer["answer"], "unknown", "{refused}: {answer}");
+        assert!(answer["unknownBecause"].to_string().contains(&format!("unread:{call}")), "{refused}: {answer}");
+    }
+}
+
+#[test]
 fn what_aws_asks_to_repeat_is_repeated() {
     let server = Server::start(|request, before| {
         let busy = |code: u16, kind: &'static str, body: &str| Reply::Whole(code, None, kind, body.into());
@@ -359,7 +418,7 @@ fn what_aws_asks_to_repeat_is_repeated() {
                 let body = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow down</Message></Error></Errors></Response>";
                 busy(503, "text/xml", body)
             }
-            r if before == 0 && r.contains("ListKeys") => Reply::Reset,
+            r if before == 0 && (r.contains("ListKeys") || r.contains("NextToken")) => Reply::Reset,
             r => account(r),
         }
     });
