@@ -127,7 +127,7 @@ fn large_graphs_with_joins_of_many_premises_agree_with_single_closures() {
             let leaves = Bundles::leaves(&graph, &mask, targets.iter().map(|f| FactId(*f)));
             let mut without = mask.clone();
             let bundles = Bundles::take(&graph, &settings, ranking, &mut without, &leaves, 2);
-            let group = |f: u32| if f % 5 == 0 { f as usize / 5 % 3 } else { 3 + f as usize % 40 };
+            let group = |f: u32| if f.is_multiple_of(5) { f as usize / 5 % 3 } else { 3 + f as usize % 40 };
             let sets: Vec<RoaringBitmap> =
                 (0..43).map(|g| targets.iter().copied().filter(|f| group(*f) == g).collect()).collect();
             let starts = &sources[rng.usize(0..sources.len())];
