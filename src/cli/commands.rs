@@ -283,7 +283,9 @@ impl Query {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             QueryCommand::List => {
-                print(&presets::all().iter().map(|p| format!("{:<28} {}\n", p.id, p.title)).collect::<String>())
+                let all = presets::all();
+                let width = all.iter().map(|p| p.id.len()).max().unwrap_or_default();
+                print(&all.iter().map(|p| format!("{:<width$}  {}\n", p.id, p.title)).collect::<String>())
             }
             QueryCommand::Show { id } => {
                 let p = presets::find(&id).map_err(Failure::usage)?;
