@@ -388,7 +388,9 @@ pub fn missing(id: &str) -> Missing {
     let settle = if what == "unread" && arg == "CloudObject" {
         "read the account with --aws, or add answers of the AWS CLI with --aws-data DIR".into()
     } else if what == "unread" && is_call(arg) {
-        format!("add the answer of that call of the AWS CLI to --aws-data as {arg}.json")
+        format!(
+            "add the answer of that call of the AWS CLI to --aws-data as {arg}.json, or allow it (kpath permissions --aws)"
+        )
     } else if what == "unread" {
         let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg.to_owned(), |k| k.argument());
         format!("add `kubectl get {resource} -A -o json`, or say --complete")

@@ -100,8 +100,17 @@ impl Reach {
     ) -> impl Iterator<Item = RoaringBitmap> {
         let mut single: Vec<Vec<u32>> = vec![Vec::new(); LANES];
         let mut many: Vec<Vec<&RoaringBitmap>> = vec![Vec::new(); LANES];
+        for (scope, leaves) in bundles.scopes() {
+            for lane in closed.lanes_of(scope).filter(|l| wanted(*l)) {
+                if let Some(list) = many.get_mut(lane) {
+                    list.push(leaves);
+                }
+            }
+        }
         for (hub, bundle) in bundles.hubs() {
-            for lane in closed.lanes_of(hub).filter(|l| wanted(*l)) {
+            // A lane with a scope has what all its hubs give.
+            let covered = |l: &usize| bundles.scopes_of(hub).any(|s| closed.holds(s, *l));
+            for lane in closed.lanes_of(hub).filter(|l| wanted(*l) && !covered(l)) {
                 if let Some(list) = many.get_mut(lane) {
                     list.push(&bundle.leaves);
                 }

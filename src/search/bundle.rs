@@ -4,9 +4,9 @@
 //! need not visit each, and a search for proofs need not queue each: sources × Secrets would outgrow everything else in a
 //! large cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 use rustc_hash::FxHashMap;
 
 use super::Settings;
@@ -41,6 +41,10 @@ pub struct Bundles {
     hubs: Vec<(FactId, Bundle)>,
     /// Where the bundles of a fact begin in the list, and how many there are.
     of: FxHashMap<FactId, (usize, usize)>,
+    /// Facts from which many of the hubs follow alone, with all their leaves: who has one has what it covers.
+    scopes: Vec<(FactId, RoaringBitmap)>,
+    /// The scopes of each hub, by place in the list.
+    scopes_of: FxHashMap<FactId, Vec<usize>>,
 }
 
 impl Bundles {
@@ -80,7 +84,38 @@ impl Bundles {
             bundles.of.entry(hub).or_insert((bundles.hubs.len(), 0)).1 += 1;
             bundles.hubs.push((hub, Bundle { leaves: steps.iter().map(|(leaf, _)| *leaf).collect(), steps }));
         }
+        bundles.find_scopes(graph, mask, least);
         bundles
+    }
+
+    fn find_scopes(&mut self, graph: &Graph, mask: &[bool], least: usize) {
+        let mut hubs_of: BTreeMap<FactId, BTreeSet<FactId>> = BTreeMap::new();
+        for hub in self.of.keys() {
+            for i in graph.concluding(*hub) {
+                let on = mask.get(*i as usize).copied().unwrap_or(false);
+                if let Some([scope]) = graph.instances.get(*i as usize).filter(|_| on).map(|x| x.premises.as_slice()) {
+                    hubs_of.entry(*scope).or_default().insert(*hub);
+                }
+            }
+        }
+        for (scope, hubs) in hubs_of.into_iter().filter(|(_, hubs)| hubs.len() >= least) {
+            let leaves = hubs.iter().flat_map(|h| self.of(*h)).map(|b| &b.leaves).union();
+            for hub in hubs {
+                self.scopes_of.entry(hub).or_default().push(self.scopes.len());
+            }
+            self.scopes.push((scope, leaves));
+        }
+    }
+
+    /// Facts with all that the hubs below them give, in order.
+    pub fn scopes(&self) -> impl Iterator<Item = (FactId, &RoaringBitmap)> {
+        self.scopes.iter().map(|(scope, leaves)| (*scope, leaves))
+    }
+
+    /// The scopes that a hub is below.
+    pub fn scopes_of(&self, hub: FactId) -> impl Iterator<Item = FactId> {
+        let places = self.scopes_of.get(&hub).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|at| self.scopes.get(*at)).map(|(scope, _)| *scope)
     }
 
     /// Facts with the leaves that follow from each, in order.

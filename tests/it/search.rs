@@ -241,7 +241,7 @@ fn lanes_with_a_given_fact_and_without_objects_agree_with_single_closures() {
 fn bundles_of_leaves_agree_with_leaves_one_by_one() {
     let mut rng = fastrand::Rng::with_seed(17);
     let settings = Settings::default();
-    let (mut bundled, mut proofs) = (0, 0);
+    let (mut bundled, mut proofs, mut scopes) = (0, 0, 0);
     for round in 0..5_000 {
         let (graph, facts) = random(&mut rng);
         // From the upper half nothing follows.
@@ -260,6 +260,10 @@ fn bundles_of_leaves_agree_with_leaves_one_by_one() {
         for f in &targets {
             let by_hub = bundles.hubs().any(|(hub, b)| less[hub.0 as usize] && b.leaves.contains(f.0));
             assert_eq!(known[f.0 as usize], less[f.0 as usize] || by_hub, "round {round}");
+            // Who has a scope has each leaf of it.
+            let by_scope = bundles.scopes().any(|(scope, leaves)| less[scope.0 as usize] && leaves.contains(f.0));
+            assert!(known[f.0 as usize] || !by_scope, "round {round}");
+            scopes += usize::from(by_scope);
         }
         let mut prover = Prover::new(&graph, &settings, Ranking::Cost);
         let each = prover.prove_each(&mask, &starts, 3, &|f| targets.contains(&f).then_some(f.0 as usize % 3));
@@ -267,7 +271,7 @@ fn bundles_of_leaves_agree_with_leaves_one_by_one() {
         assert_eq!(each, together, "round {round}");
         proofs += each.iter().flatten().count();
     }
-    assert!(bundled > 2_000 && proofs > 3_000, "{bundled} bundles, {proofs} proofs");
+    assert!(bundled > 2_000 && proofs > 3_000 && scopes > 50, "{bundled} bundles, {proofs} proofs, {scopes}");
 }
 
 /// Every proof of a fact: one instance for each fact that is needed, none of which needs itself. `None` when there are
