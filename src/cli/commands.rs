@@ -86,7 +86,11 @@ impl Analyze {
         let mut analysis = analyze::analyze(&attack, &cluster, &question, &from, &to);
         if self.only == Some(presets::Only::ClusterAdmin) {
             // Whoever acts as such a role is cluster-admin.
-            analysis.paths.iter_mut().for_each(|r| r.severity = analyze::Severity::Critical);
+            for r in &mut analysis.paths {
+                let sure = r.answer == Verdict::Yes;
+                r.severity = if sure { analyze::Severity::Critical } else { analyze::Severity::High };
+            }
+            analysis.paths.sort_by_key(|r| std::cmp::Reverse(r.severity));
         }
         if self.foreign {
             analysis.paths.retain(|r| r.foreign);

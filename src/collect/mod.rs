@@ -1,5 +1,5 @@
-//! All network code: lists of a Kubernetes API server, page by page. Only get and list are ever sent, and each page
-//! is reduced before anything is kept.
+//! All network code: lists of a Kubernetes API server, page by page, and of an AWS account. Only what gets, lists and
+//! describes is ever sent, and each page is reduced before anything is kept.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -75,12 +75,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
             connection.request_timeout
         ))
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|e| CollectError::Connect(e.to_string()))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let defaults = fetch::Options::default();
         let options =
             fetch::Options { timeout: timeout.unwrap_or(defaults.timeout), page: connection.chunk_size, ..defaults };
@@ -91,15 +86,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
             CollectError::Connect(format!("{e}{}", plugin.unwrap_or_default()))
         })?;
         let bars = MultiProgress::new();
-        let collected = fetch::collect_all(&client, &options, &|kind| {
-            let bar = bars.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
-                bar.set_style(style);
-            }
-            bar.set_message(kind);
-            bar
-        })
-        .await;
+        let collected = fetch::collect_all(&client, &options, &|kind| counter(&bars, kind.to_owned())).await;
         let _ = bars.clear();
         let mut snapshot = collected.map_err(CollectError::Connect)?;
         if snapshot.read.is_empty() {
@@ -111,6 +98,21 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         snapshot.source.time = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Ok(snapshot)
     })
+}
+
+/// What network code runs on.
+fn runtime() -> Result<tokio::runtime::Runtime, CollectError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().map_err(|e| CollectError::Connect(e.to_string()))
+}
+
+/// A bar that counts what came of one thing.
+fn counter(bars: &MultiProgress, what: String) -> ProgressBar {
+    let bar = bars.add(ProgressBar::new_spinner());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}") {
+        bar.set_style(style);
+    }
+    bar.with_message(what)
 }
 
 async fn configuration(c: &Connection) -> Result<(kube::Config, String), CollectError> {

@@ -25,6 +25,14 @@ pub struct Gap {
     pub hides: String,
 }
 
+impl Gap {
+    /// The kind of the cluster that was not read; none for files, objects, and answers about an account.
+    pub fn kind(&self) -> Option<Kind> {
+        let name = self.id.strip_prefix("unread:")?;
+        Kind::ALL.iter().copied().find(|k| k.info().kind == name)
+    }
+}
+
 /// Where the data came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

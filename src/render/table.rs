@@ -155,15 +155,14 @@ fn footer(out: &mut String, cluster: &Cluster) {
             )
         );
     }
-    let kind = |name: &str| crate::model::Kind::ALL.iter().any(|k| k.info().kind == name);
-    let all = cluster.gaps.iter().filter_map(|g| Some((g.id.strip_prefix("unread:")?, g)));
-    let (unread, calls): (Vec<_>, Vec<_>) = all.partition(|(name, _)| kind(name));
-    let unread: Vec<&str> = unread.into_iter().map(|(name, _)| name).collect();
+    let all = cluster.gaps.iter().filter(|g| g.id.starts_with("unread:"));
+    let (kinds, calls): (Vec<_>, Vec<_>) = all.partition(|g| g.kind().is_some());
+    let unread: Vec<&str> = kinds.iter().filter_map(|g| g.kind()).map(|k| k.info().kind).collect();
     if !unread.is_empty() {
         let text = format!("not read: {} (--complete settles them as empty)", unread.join(", "));
         let _ = writeln!(out, "{}", paint(DIM, &textwrap::fill(&text, 100)));
     }
-    for (_, gap) in calls {
+    for gap in calls {
         let _ = writeln!(out, "{}", paint(DIM, &textwrap::fill(&format!("not read: {}", gap.reason), 100)));
     }
     let skipped = cluster.gaps.iter().filter(|g| !g.id.starts_with("unread:")).count();

@@ -90,7 +90,8 @@ impl Bundles {
 
     fn find_scopes(&mut self, graph: &Graph, mask: &[bool], least: usize) {
         let mut hubs_of: BTreeMap<FactId, BTreeSet<FactId>> = BTreeMap::new();
-        for hub in self.of.keys() {
+        let hubs: BTreeSet<FactId> = self.hubs.iter().map(|(hub, _)| *hub).collect();
+        for hub in &hubs {
             for i in graph.concluding(*hub) {
                 let on = mask.get(*i as usize).copied().unwrap_or(false);
                 if let Some([scope]) = graph.instances.get(*i as usize).filter(|_| on).map(|x| x.premises.as_slice()) {

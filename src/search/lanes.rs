@@ -146,18 +146,22 @@ impl Condensed {
         let removed: Vec<Removed> = graph.instances.iter().map(removals).collect();
         let sink = sunk(graph, sinks, &|i, x| {
             let plain = mask.get(i) == Some(&true) && removed.get(i) == Some(&0);
-            (plain && needs(x).len() == 1).then(|| needs(x).iter().copied().next()).flatten()
+            match needs(x).as_slice() {
+                [one] if plain => Some(*one),
+                _ => None,
+            }
         });
-        let sink_of = |f: FactId| sink.get(f.0 as usize).copied().filter(|s| *s != NO_SINK);
-        let active = || {
-            let all = graph.instances.iter().zip(mask).zip(&removed).filter(|((_, on), _)| **on);
-            all.map(|((x, _), r)| (x, *r)).filter(|(x, _)| needs(x).iter().all(|p| sink_of(*p).is_none()))
-        };
+        let sunk = |p: &FactId| sink.get(p.0 as usize).is_some_and(|s| *s != NO_SINK);
+        // The given fact joins nothing, and so it sinks nothing.
+        let counts = |x: &Instance| !x.premises.iter().any(|p| sunk(p) && (x.premises.len() == 1 || Some(*p) != given));
+        let all = graph.instances.iter().zip(mask).zip(&removed);
+        let active: Vec<(&Instance, Removed)> =
+            all.filter(|((x, on), _)| **on && counts(x)).map(|((x, _), r)| (x, *r)).collect();
         let mut edges = DiGraph::<(), (), u32>::with_capacity(graph.facts, graph.instances.len());
         (0..graph.facts).for_each(|_| {
             edges.add_node(());
         });
-        for (x, removed) in active() {
+        for (x, removed) in active.iter().copied() {
             if let ([p], 0) = (needs(x).as_slice(), removed) {
                 edges.add_edge(NodeIndex::new(p.0 as usize), NodeIndex::new(x.conclusion.0 as usize), ());
             }
@@ -186,7 +190,7 @@ impl Condensed {
         let of = |f: FactId| component.get(f.0 as usize).copied().unwrap_or(0);
         let mut steps: Vec<(u32, (u32, Removed))> = Vec::new();
         let mut joins: Vec<Join> = Vec::new();
-        for (x, removed) in active() {
+        for (x, removed) in active.iter().copied() {
             let mut premises: SmallVec<[u32; 3]> = needs(x).iter().map(|f| of(*f)).collect();
             premises.sort_unstable();
             premises.dedup();

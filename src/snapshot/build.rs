@@ -21,8 +21,7 @@ pub fn list_unread(cluster: &mut Cluster) {
     }
     if cluster.complete {
         // Kinds of the cluster are settled; what is missing of a cloud account is not.
-        let kind = |id: &str| id.strip_prefix("unread:").is_some_and(|k| Kind::ALL.iter().any(|x| x.info().kind == k));
-        cluster.gaps.retain(|g| !kind(&g.id));
+        cluster.gaps.retain(|g| g.kind().is_none());
         return;
     }
     for call in unlisted(cluster) {
@@ -62,16 +61,22 @@ fn unlisted(cluster: &Cluster) -> Vec<String> {
     lacks(!called(details) && !called("iam-list-roles") && !some("IamRole"), details);
     let providers = "iam-list-open-id-connect-providers";
     lacks(!called(providers) && !some("OpenIDConnectProvider"), providers);
-    let on_aws = cluster.objects.nodes.iter().any(|n| n.spec.provider_id.starts_with("aws://"));
-    lacks(on_aws && !called("ec2-describe-instances"), "ec2-describe-instances");
-    lacks(on_aws && !some("EksCluster"), "eks-describe-cluster");
+    let ids =
+        || cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).filter(|id| id.starts_with("aws://"));
+    lacks(ids().next().is_some() && !called("ec2-describe-instances"), "ec2-describe-instances");
+    // Where its nodes were found and no cluster is listed, EKS does not run it.
+    let found =
+        |id: &str| cluster.find(Kind::CloudObject, "Ec2Instance", id.rsplit('/').next().unwrap_or(id)).is_some();
+    let own = called("eks-list-clusters") && ids().any(found);
+    lacks(ids().next().is_some() && !some("EksCluster") && !own, "eks-describe-cluster");
     for c in cloud.iter().filter(|o| o.kind() == "EksCluster") {
         let name = &c.metadata.name;
         let mode = c.spec.pointer("/accessConfig/authenticationMode").and_then(serde_json::Value::as_str);
+        let own = |kind: &str| cloud.iter().any(|o| o.kind() == kind && o.text("clusterName") == name);
         let entries = format!("eks-list-access-entries-{name}");
-        lacks(mode != Some("CONFIG_MAP") && !called(&entries) && !some("EksAccessEntry"), &entries);
+        lacks(mode != Some("CONFIG_MAP") && !called(&entries) && !own("EksAccessEntry"), &entries);
         let associations = format!("eks-list-pod-identity-associations-{name}");
-        lacks(!called(&associations) && !some("EksPodIdentityAssociation"), &associations);
+        lacks(!called(&associations) && !own("EksPodIdentityAssociation"), &associations);
     }
     out
 }

@@ -418,8 +418,8 @@ fn the_graph_grows_with_the_account_and_not_faster() {
     }
 }
 
-#[test]
-fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
+/// The demo as a folder that a test may change.
+fn copy_of_demo() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let demo = repo("testdata/clusters/payment-api");
     std::fs::create_dir(dir.path().join("aws")).unwrap();
@@ -428,6 +428,12 @@ fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
             std::fs::copy(&file, dir.path().join(folder).join(file.file_name().unwrap())).unwrap();
         }
     }
+    dir
+}
+
+#[test]
+fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
+    let dir = copy_of_demo();
     let ask = |more: &[&str]| {
         let run = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
             .args(["can", "internet", "reach", "kms/card-data", "--complete", "-o", "json", "-f"])
@@ -441,7 +447,7 @@ fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
     assert_eq!(answer(&ask(&[]).1), "yes", "the only one");
     // Another cluster with the same issuer, as far as anybody knows.
     let file = dir.path().join("aws/eks-describe-cluster-other.json");
-    let other = text(&demo.join("aws/eks-describe-cluster-payments.json")).replace("\"payments\"", "\"other\"");
+    let other = text(&dir.path().join("aws/eks-describe-cluster-payments.json")).replace("\"payments\"", "\"other\"");
     std::fs::write(file, other.replace("PAYMENTS", "OTHER")).unwrap();
     let (_, unknown, _) = ask(&[]);
     assert_eq!(answer(&unknown), "unknown");
@@ -462,11 +468,17 @@ fn one_of_several_clusters_is_chosen_by_name_or_by_the_tags_of_its_nodes() {
     assert_eq!(answer(&ask(&[]).1), "unknown");
 }
 
-/// A fixture's account with some of its answers changed; the verdict of a question, and what it names.
-fn asked(technique: &str, change: &dyn Fn(&str, Value) -> Option<Value>, from: &str, to: &str) -> (String, String) {
+/// A fixture with its objects and some of its answers changed; the verdict of a question, and what it names.
+fn changed(
+    technique: &str,
+    objects: &dyn Fn(String) -> String,
+    change: &dyn Fn(&str, Value) -> Option<Value>,
+    from: &str,
+    to: &str,
+) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
     let fixture = repo(&format!("testdata/techniques/{technique}/fires.yaml"));
-    std::fs::copy(&fixture, dir.path().join("cluster.yaml")).unwrap();
+    std::fs::write(dir.path().join("cluster.yaml"), objects(text(&fixture))).unwrap();
     std::fs::create_dir(dir.path().join("aws")).unwrap();
     for (call, answer) in account_of(&fixture) {
         let name = call.trim_start_matches("aws/").trim_end_matches(".json").to_owned();
@@ -479,6 +491,128 @@ fn asked(technique: &str, change: &dyn Fn(&str, Value) -> Option<Value>, from: &
     assert_eq!(code, 0, "{err}");
     let v: Value = serde_json::from_str(&out).unwrap();
     (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"].to_string())
+}
+
+/// The same with the objects of the fixture.
+fn asked(technique: &str, change: &dyn Fn(&str, Value) -> Option<Value>, from: &str, to: &str) -> (String, String) {
+    changed(technique, &|o| o, change, from, to)
+}
+
+#[test]
+fn a_session_of_an_instance_is_its_node_by_entry_or_config_map_and_by_the_name_in_use() {
+    const NODE: &str = "user/system:node:w1";
+    let ask = |objects: &dyn Fn(String) -> String, change: &dyn Fn(&str, Value) -> Option<Value>, to: &str| {
+        changed("aws-node-role-cluster", objects, change, "pod/prod/app", to).0
+    };
+    let same = |o: String| o;
+    assert_eq!(ask(&same, &|_, v| Some(v), NODE), "yes");
+    // The instance has another name: then the session is another user.
+    let renamed = |name: &str, v: Value| {
+        Some(if name == "ec2-describe-instances" {
+            serde_json::from_str(&v.to_string().replace("w1", "w2")).unwrap()
+        } else {
+            v
+        })
+    };
+    assert_eq!(ask(&same, &renamed, NODE), "no");
+    // Nodes of Auto Mode are named by their instance, whatever its DNS name.
+    let auto = |name: &str, mut v: Value| {
+        if name == "eks-describe-access-entry-nodes" {
+            v["accessEntry"]["username"] = "system:node:{{SessionName}}".into();
+        }
+        renamed(name, v)
+    };
+    let by_id = |o: String| o.replace("name: w1", "name: i-1").replace("nodeName: w1", "nodeName: i-1");
+    assert_eq!(ask(&by_id, &auto, "user/system:node:i-1"), "yes");
+    assert_eq!(ask(&same, &auto, NODE), "no");
+    // An entry from before the role that is there now is dead.
+    let dead = |name: &str, mut v: Value| {
+        if name == "eks-describe-access-entry-nodes" {
+            v["accessEntry"]["createdAt"] = "2020-01-01T00:00:00Z".into();
+        }
+        Some(v)
+    };
+    assert_eq!(ask(&same, &dead, NODE), "no");
+    // The ConfigMap says it too; of several entries for a role the last counts.
+    let map = |entries: &str| {
+        let data = format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: aws-auth, namespace: kube-system}}\ndata:\n  mapRoles: |\n{entries}"
+        );
+        move |o: String| format!("{o}\n{data}")
+    };
+    let entry = |group: &str| {
+        format!(
+            "    - rolearn: arn:aws:iam::111122223333:role/nodes\n      username: system:node:{{{{EC2PrivateDNSName}}}}\n      groups: [\"{group}\"]\n"
+        )
+    };
+    let by_map = |name: &str, mut v: Value| {
+        if name == "eks-describe-cluster-prod" {
+            v["cluster"]["accessConfig"]["authenticationMode"] = "CONFIG_MAP".into();
+        }
+        (!name.contains("access-entr")).then_some(v)
+    };
+    assert_eq!(ask(&map(&entry("system:nodes")), &by_map, NODE), "yes");
+    assert_eq!(ask(&map(&(entry("system:nodes") + &entry("viewers"))), &by_map, NODE), "no");
+}
+
+#[test]
+fn a_launch_template_is_changed_by_who_may_and_rolled_out_where_its_group_is() {
+    let ask = |objects: &dyn Fn(String) -> String, statements: Value, tags: Value| {
+        let change = |name: &str, mut v: Value| {
+            match name {
+                "iam-get-account-authorization-details" => {
+                    v["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"]["Statement"] = statements.clone();
+                }
+                "ec2-describe-instances" => v["Reservations"][0]["Instances"][0]["Tags"] = tags.clone(),
+                _ => {}
+            }
+            Some(v)
+        };
+        changed("aws-eks-launch-template", objects, &change, "role:app", "node/w1")
+    };
+    let allow = |action: &str, resource: &str| json!({"Effect": "Allow", "Action": action, "Resource": resource});
+    let (version, roll) = ("ec2:CreateLaunchTemplateVersion", "eks:UpdateNodegroupVersion");
+    let same = |o: String| o;
+    let unlabelled = |o: String| o.replace(", labels: {eks.amazonaws.com/nodegroup: workers}", "");
+    let group = "arn:aws:eks:eu-west-1:111122223333:nodegroup/prod/workers/0a1b2c";
+    let pinned = json!([allow(version, "*"), allow(roll, group)]);
+    let (answer, because) = ask(&same, pinned.clone(), json!([]));
+    assert_eq!(answer, "unknown");
+    assert!(because.contains("launch-template:workers"), "{because}");
+    // Another group, another kind of resource, and nodes that are of no group.
+    let other = json!([allow(version, "*"), allow(roll, &group.replace("workers", "batch"))]);
+    assert_eq!(ask(&same, other, json!([])).0, "no");
+    let instances = json!([allow(version, "arn:aws:ec2:eu-west-1:111122223333:instance/*"), allow(roll, "*")]);
+    assert_eq!(ask(&same, instances, json!([])).0, "no");
+    assert_eq!(ask(&unlabelled, pinned, json!([])).0, "no");
+    // Nodes that are not managed by EKS: their Auto Scaling group is a tag.
+    let tags = json!([{"Key": "aws:autoscaling:groupName", "Value": "own"}]);
+    let scaling = |resource: &str| json!([allow(version, "*"), allow("autoscaling:UpdateAutoScalingGroup", resource)]);
+    let (answer, because) = ask(&unlabelled, scaling("*"), tags.clone());
+    assert_eq!(answer, "unknown");
+    assert!(because.contains("launch-template:own"), "{because}");
+    let name = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:0a1b:autoScalingGroupName/";
+    assert_eq!(ask(&unlabelled, scaling(&format!("{name}own")), tags.clone()).0, "unknown");
+    assert_eq!(ask(&unlabelled, scaling(&format!("{name}down")), tags).0, "no");
+}
+
+#[test]
+fn services_have_a_second_name_in_china_and_nowhere_else() {
+    for (partition, service, wanted) in [
+        ("aws-cn", "lambda.amazonaws.com.cn", "yes"),
+        ("aws-cn", "lambda.amazonaws.com", "yes"),
+        ("aws", "lambda.amazonaws.com.cn", "no"),
+    ] {
+        let change = |_: &str, v: Value| {
+            let text = v.to_string().replace("lambda.amazonaws.com", service);
+            Some(serde_json::from_str(&text.replace("arn:aws:", &format!("arn:{partition}:"))).unwrap())
+        };
+        let target = text(&repo("testdata/techniques/aws-passrole-compute/fires.aws.json"));
+        let names: Vec<&str> = target.split("\"RoleName\": \"").skip(1).filter_map(|p| p.split('"').next()).collect();
+        let to = names.iter().find(|n| **n != "app").unwrap();
+        let (answer, _) = asked("aws-passrole-compute", &change, "role:app", &format!("role:{to}"));
+        assert_eq!(answer, wanted, "{partition} {service}");
+    }
 }
 
 #[test]
@@ -510,14 +644,7 @@ fn a_cluster_whose_nodes_are_elsewhere_is_perhaps_another() {
 
 #[test]
 fn an_organization_without_service_control_policies_denies_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let demo = repo("testdata/clusters/payment-api");
-    std::fs::create_dir(dir.path().join("aws")).unwrap();
-    for folder in ["", "aws"] {
-        for file in std::fs::read_dir(demo.join(folder)).unwrap().map(|f| f.unwrap().path()).filter(|p| p.is_file()) {
-            std::fs::copy(&file, dir.path().join(folder).join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    let dir = copy_of_demo();
     let write = |call: &str, answer: Value| {
         std::fs::write(dir.path().join("aws").join(format!("{call}.json")), answer.to_string()).unwrap();
     };

@@ -406,6 +406,59 @@ fn a_list_that_is_refused_leaves_a_no_open() {
     }
 }
 
+/// A cluster that EKS does not run: its nodes are instances, and no cluster is listed.
+#[test]
+fn an_account_without_clusters_leaves_a_no_only_where_the_nodes_are_not_found() {
+    let gaps = |instances: bool| {
+        let server = Server::start(move |request, _| match request {
+            "/clusters" => json_answer(&json!({"clusters": []})),
+            r if r.starts_with("ec2 ") && !instances => {
+                answer("text/xml", "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>")
+            }
+            r => account(r),
+        });
+        let mut snapshot =
+            kpath::snapshot::import::reader::read(&repo("testdata/clusters/payment-api/cluster.yaml")).unwrap();
+        let live = read(&config(&server.url), None);
+        snapshot.objects.cloud = live.objects.cloud;
+        snapshot.read.extend(live.read);
+        let cluster = snapshot.into_cluster(&kpath::snapshot::ClusterOptions::default());
+        cluster.gaps.iter().map(|g| g.id.clone()).filter(|id| id.starts_with("unread:eks-")).collect::<Vec<_>>()
+    };
+    assert!(gaps(true).is_empty(), "{:?}", gaps(true));
+    assert_eq!(gaps(false), ["unread:eks-describe-cluster"], "another region");
+}
+
+#[test]
+fn a_named_profile_goes_before_keys_of_the_environment_and_what_its_program_says_is_not_kept() {
+    let server = Server::start(|request, _| account(request));
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    let process = "sh -c 'echo the-password-is-hunter2 >&2; exit 1'";
+    std::fs::write(&file, format!("[profile audit]\ncredential_process = {process}\n")).unwrap();
+    let run = |profile: &[&str]| {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_kpath"))
+            .args(["analyze", "--aws", "--aws-region", "eu-west-1", "-f"])
+            .arg(repo("testdata/clusters/payment-api/cluster.yaml"))
+            .args(profile)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", home.path())
+            .env("AWS_CONFIG_FILE", &file)
+            .env("AWS_ENDPOINT_URL", &server.url)
+            .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .output()
+            .unwrap();
+        let text = [run.stdout, run.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(!run(&[]).contains("the AWS account:"), "{}", run(&[]));
+    let said = run(&["--aws-profile", "audit"]);
+    assert!(said.contains("not read: the AWS account: sts:GetCallerIdentity failed"), "{said}");
+    assert!(said.contains("name another profile") && !said.contains("hunter2"), "{said}");
+}
+
 #[test]
 fn what_aws_asks_to_repeat_is_repeated() {
     let server = Server::start(|request, before| {

@@ -20,11 +20,11 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 
 use self::call::{Call, outcome, text};
-use super::{Access, CollectError};
+use super::{Access, CollectError, counter, runtime};
 use crate::model::{Gap, Kind};
 use crate::snapshot::Snapshot;
 use crate::snapshot::import::aws::Account;
@@ -67,12 +67,7 @@ pub fn http_client() -> SharedHttpClient {
 /// # Errors
 /// [`CollectError::Connect`] when no runtime can be started.
 pub fn collect(access: &Access, snapshot: &mut Snapshot) -> Result<(), CollectError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|e| CollectError::Connect(e.to_string()))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let http = http_client();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -92,14 +87,7 @@ pub fn collect(access: &Access, snapshot: &mut Snapshot) -> Result<(), CollectEr
         }
         let config = loader.load().await;
         let bars = MultiProgress::new();
-        let progress = |service: &'static str| {
-            let bar = bars.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} aws {msg} {pos}") {
-                bar.set_style(style);
-            }
-            bar.set_message(service);
-            bar
-        };
+        let progress = |service: &'static str| counter(&bars, format!("aws {service}"));
         read(&config, http, access.cluster.as_deref(), &progress, snapshot).await;
         let _ = bars.clear();
     });
@@ -118,7 +106,7 @@ pub async fn read(
     // What was known of an account before is of another time, or of another account.
     snapshot.objects.cloud.clear();
     snapshot.read.remove(&Kind::CloudObject);
-    snapshot.gaps.retain(|g| !g.id.starts_with("unread:") || Kind::ALL.iter().any(|k| g.id.ends_with(k.info().kind)));
+    snapshot.gaps.retain(|g| !g.id.starts_with("unread:") || g.kind().is_some());
     let session = Session { config, http, cluster, progress };
     let calls = match config.region() {
         Some(_) => account(&session).await,

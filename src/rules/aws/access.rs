@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::metadata::Instance;
 use super::world::{Answer, World, last};
 use super::{cloud, resting};
 use crate::model::cloud::CloudObject;
@@ -50,9 +51,9 @@ fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &Cloud
     }
     if by_map {
         // An entry that was not listed would go before the ConfigMap.
-        let unlisted = by_entry && !world.entries_listed(&eks.metadata.name);
+        let list = format!("eks-list-access-entries-{}", eks.metadata.name);
         let mut unknowns = unknowns.clone();
-        unknowns.extend(unlisted.then(|| format!("unread:eks-list-access-entries-{}", eks.metadata.name)));
+        unknowns.extend((by_entry && !world.was_called(&list)).then(|| format!("unread:{list}")));
         aws_auth(ctx, world, &unknowns, &entered);
     }
     write_entries(ctx, world, (cluster, eks), mode, &entered, &unknowns);
@@ -144,8 +145,11 @@ fn entries(
             None => unknowns.push(format!("access-entry-alive:{}", last(arn))),
         }
         let groups: Vec<&str> = e.list("kubernetesGroups").iter().filter_map(Value::as_str).collect();
-        let node = e.text("type").starts_with("EC2") || e.text("type").ends_with("LINUX");
-        if !node {
+        let kind = e.text("type");
+        if kind.starts_with("EC2") {
+            let because = (cloud(index), "/spec/type".to_owned(), kind.to_owned());
+            node_sessions(ctx, world, p, e.text("username"), &because, &unknowns);
+        } else if !kind.ends_with("LINUX") {
             let because = (cloud(index), "/spec/principalArn".to_owned(), arn.to_owned());
             identities(ctx, "aws-access-entry", p, (e.text("username"), groups), because, &unknowns);
         }
@@ -161,80 +165,35 @@ fn entries(
     }
 }
 
-/// Where it says that sessions of a role are nodes.
-#[derive(Debug, Clone)]
-pub(super) struct NodeEntry {
-    /// Object and pointer.
-    pub(super) at: (Obj, String),
-    /// What stands there.
-    pub(super) value: String,
-    /// Name of the user, with templates.
-    pub(super) user: String,
-    /// What leaves it open.
-    pub(super) unknowns: Vec<String>,
-}
-
-/// Roles whose sessions are nodes of a cluster that this one may be: an access entry of a type of EC2, or an entry of
-/// aws-auth with the group of nodes (EKS User Guide, "Create access entries"; aws-iam-authenticator).
-pub(super) fn node_roles(ctx: &Ctx<'_>, world: &World<'_>) -> BTreeMap<u32, Vec<NodeEntry>> {
-    let mut out: BTreeMap<u32, Vec<NodeEntry>> = BTreeMap::new();
-    for (_, eks, which) in world.clusters() {
-        let name = &eks.metadata.name;
-        let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
-        let described = mode.is_empty().then(|| format!("unread:eks-describe-cluster-{name}"));
-        let unknowns: Vec<String> = described.into_iter().chain(which).collect();
-        let mut entered = BTreeSet::new();
-        let listed = eks.spec.get("accessEntries").and_then(Value::as_array);
-        let there = |arn: &str| listed.is_none_or(|l| l.iter().any(|x| x.as_str() == Some(arn)));
-        let entries = world.of("EksAccessEntry").filter(|(_, e)| mode != "CONFIG_MAP" && e.text("clusterName") == name);
-        for (index, e) in entries.filter(|(_, e)| there(e.text("principalArn"))) {
-            let arn = e.text("principalArn");
-            entered.insert(arn);
-            let Some(p) = world.principals.get(arn).filter(|_| e.text("type").starts_with("EC2")) else { continue };
-            // An entry is bound to the role of its time.
-            let created =
-                world.cluster.objects.cloud.get(p.index as usize).and_then(|o| time(o.spec.get("CreateDate")));
-            let mut unknowns = unknowns.clone();
-            match created.zip(time(e.spec.get("createdAt"))) {
-                Some((role, entry)) if role > entry => continue,
-                Some(_) => {}
-                None => unknowns.push(format!("access-entry-alive:{}", last(arn))),
-            }
-            let value = e.text("type").to_owned();
-            let user = e.text("username").to_owned();
-            let entry = NodeEntry { at: (cloud(index), "/spec/type".to_owned()), value, user, unknowns };
-            out.entry(p.index).or_default().push(entry);
-        }
-        if mode == "API" {
+/// Sessions of a role are nodes: that of an instance is its own node and no other, since the authenticator asks EC2 for its
+/// name (EKS User Guide, "Create access entries"; aws-iam-authenticator). So it takes what the metadata service gives.
+fn node_sessions(
+    ctx: &mut Ctx<'_>,
+    world: &World<'_>,
+    role: u32,
+    user: &str,
+    because: &(Obj, String, String),
+    unknowns: &[String],
+) {
+    for Instance { node, instance, .. } in world.instances.iter().filter(|i| i.roles.contains(&role)) {
+        let Some(o) = ctx.cluster.objects.cloud.get(*instance as usize) else { continue };
+        let own = ctx.cluster.objects.nodes.get(*node as usize).map_or("", |n| n.metadata.name.as_str());
+        // Nodes of Auto Mode have the id of their instance as name, which is the name of the session too.
+        let (pointer, name) = match user.contains("{{SessionName") {
+            true => ("/metadata/name", o.metadata.name.clone()),
+            false => ("/spec/PrivateDnsName", o.text("PrivateDnsName").to_owned()),
+        };
+        if !name.is_empty() && name != own {
             continue;
         }
-        let unlisted = (mode != "CONFIG_MAP" && !world.entries_listed(name)).then_some(name);
-        let unlisted = unlisted.map(|n| format!("unread:eks-list-access-entries-{n}"));
-        for (p, user, o) in nodes_of_map(ctx, world, &entered) {
-            let unknowns = unknowns.iter().cloned().chain(unlisted.clone()).collect();
-            let at = (o, "/data/mapRoles".to_owned());
-            out.entry(p).or_default().push(NodeEntry { at, value: String::new(), user, unknowns });
-        }
+        let fact = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{own}"))));
+        let e = Emit::new("aws-node-role-cluster", fact).from(Fact::Imds(*node)).tier(2);
+        let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let (at, place, value) = because.clone();
+        let e = e.because(at, place, value, "sessions of the role are nodes");
+        ctx.emit(e.because(cloud(*instance), pointer, name, "the name of the node is that of the instance"));
     }
-    out
-}
-
-/// Roles that aws-auth makes nodes: of several entries for one role the last counts.
-fn nodes_of_map(ctx: &Ctx<'_>, world: &World<'_>, entered: &BTreeSet<&str>) -> Vec<(u32, String, Obj)> {
-    let Some(index) = ctx.cluster.find(Kind::ConfigMap, "kube-system", "aws-auth") else { return Vec::new() };
-    let text = ctx.cluster.objects.config_maps.get(index as usize).and_then(|c| c.data.get("mapRoles"));
-    let Some(Ok(Value::Array(list))) = text.map(|t| serde_saphyr::from_str::<Value>(t)) else { return Vec::new() };
-    let field = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let last: BTreeMap<String, Value> = list.into_iter().map(|e| (field(&e, "rolearn").to_lowercase(), e)).collect();
-    let mut out = Vec::new();
-    for p in world.principals.values().filter(|p| !entered.contains(p.arn.as_str())) {
-        let Some(entry) = last.get(&without_path(&p.arn).to_lowercase()) else { continue };
-        let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
-        if groups.into_iter().any(|g| g.as_str() == Some("system:nodes")) {
-            out.push((p.index, field(entry, "username"), Obj { kind: Kind::ConfigMap, index }));
-        }
-    }
-    out
 }
 
 fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, unknowns: &[String]) {
@@ -310,9 +269,13 @@ fn aws_auth(ctx: &mut Ctx<'_>, world: &World<'_>, unknowns: &[String], entered: 
             for p in by_arn.get(arn).cloned().unwrap_or_default() {
                 let user = entry.get("username").and_then(Value::as_str).unwrap_or_default();
                 let groups = entry.get("groups").and_then(Value::as_array).into_iter().flatten();
-                let groups: Vec<&str> = groups.filter_map(Value::as_str).filter(|g| *g != "system:nodes").collect();
-                let user = if user.starts_with("system:node:") { "" } else { user };
+                let groups: Vec<&str> = groups.filter_map(Value::as_str).collect();
                 let because = (o, format!("/data/{field}"), String::new());
+                if groups.contains(&"system:nodes") && field == "mapRoles" {
+                    node_sessions(ctx, world, p, user, &because, unknowns);
+                }
+                let groups = groups.into_iter().filter(|g| *g != "system:nodes").collect();
+                let user = if user.starts_with("system:node:") { "" } else { user };
                 identities(ctx, "aws-auth-mapping", p, (user, groups), because, unknowns);
             }
         }

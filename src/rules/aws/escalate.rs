@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::world::{Answer, Principal, World, last};
+use super::metadata::Instance;
+use super::world::{Answer, Principal, World};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, principal};
 use crate::model::Cluster;
@@ -67,13 +68,16 @@ fn groups<'c>(cluster: &'c Cluster, world: &World<'c>, eks: &str) -> Vec<NodeGro
     for (n, i) in cluster.objects.nodes.iter().zip(0u32..) {
         if let Some(group) = n.metadata.labels.get(NODE_GROUP) {
             groups.entry((true, group)).or_default().push(i);
-            continue;
         }
-        let tags = world.find("Ec2Instance", last(&n.spec.provider_id)).map(|(_, o)| o.list("Tags"));
+    }
+    for i in &world.instances {
+        let labelled =
+            cluster.objects.nodes.get(i.node as usize).is_some_and(|n| n.metadata.labels.contains_key(NODE_GROUP));
+        let tags = cluster.objects.cloud.get(i.instance as usize).filter(|_| !labelled).map(|o| o.list("Tags"));
         let text = |t: &'c Value, field: &str| t.get(field).and_then(Value::as_str).unwrap_or_default();
         let mut named = tags.into_iter().flatten().filter(|t| text(t, "Key") == "aws:autoscaling:groupName");
         if let Some(t) = named.next() {
-            groups.entry((false, text(t, "Value"))).or_default().push(i);
+            groups.entry((false, text(t, "Value"))).or_default().push(i.node);
         }
     }
     let (start, cluster) = eks.split_once(":cluster/").unwrap_or_default();
@@ -173,22 +177,20 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
     if passing.is_empty() {
         return;
     }
-    for (service, actions) in SERVICES {
-        let caller = Caller::Service(service.to_owned());
-        let china = Caller::Service(format!("{service}.cn"));
+    // In China services have a second name.
+    let second = |service: &str| (world.partition == "aws-cn").then(|| format!("{service}.cn"));
+    let named = |(service, actions): (&str, _)| [Some(service.to_owned()), second(service)].map(|s| (s, actions));
+    let services = SERVICES.into_iter().flat_map(named).filter_map(|(s, actions)| Some((s?, actions)));
+    for (service, actions) in services {
+        let caller = Caller::Service(service.clone());
         let mut c = Context::new();
         c.set_unknown("*");
         let trusting: Vec<(u32, &str)> = world
             .of("IamRole")
             .filter_map(|(i, o)| {
                 let (name, trust) = World::trust(o)?;
-                // In China services have names of their own.
-                let callers = [Some(&caller), Some(&china).filter(|_| world.partition == "aws-cn")];
-                let open = callers.into_iter().flatten().any(|caller| {
-                    let trust = (name.clone(), &trust);
-                    world.trusts(caller, "sts:AssumeRole", o.text("Arn"), trust, &c).open
-                });
-                open.then(|| (i, o.text("Arn")))
+                let answer = world.trusts(&caller, "sts:AssumeRole", o.text("Arn"), (name, &trust), &c);
+                answer.open.then(|| (i, o.text("Arn")))
             })
             .collect();
         if trusting.is_empty() {
@@ -202,10 +204,10 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
             for (role, arn) in trusting.iter().filter(|(_, arn)| *arn != p.arn) {
                 let account = principal::account(arn).unwrap_or_default();
                 let mut context = world.context(&p.arn, account);
-                context.set("iam:PassedToService", [service]);
+                context.set("iam:PassedToService", [service.as_str()]);
                 let pass = world.may(p, "iam:PassRole", arn, account, Ok(None), Vec::new(), &context);
                 if pass.open && principal::account(&p.arn) == Some(account) {
-                    let technique = match service {
+                    let technique = match service.as_str() {
                         "pods.eks.amazonaws.com" => "aws-eks-podidentity-write",
                         _ => "aws-passrole-compute",
                     };
@@ -226,8 +228,13 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
 fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for p in world.principals.values().filter(|p| world.could(p, &COMMANDS)) {
         let account = principal::account(&p.arn).unwrap_or_default();
-        for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
-            let Some((instance, o)) = world.find("Ec2Instance", last(&n.spec.provider_id)) else { continue };
+        for Instance { node: i, instance, .. } in &world.instances {
+            let (i, instance) = (*i, *instance);
+            let (Some(n), Some(o)) =
+                (ctx.cluster.objects.nodes.get(i as usize), ctx.cluster.objects.cloud.get(instance as usize))
+            else {
+                continue;
+            };
             let region = region(&n.spec.provider_id);
             let arn = format!("arn:{}:ec2:{region}:{account}:instance/{}", world.partition, o.metadata.name);
             let context = world.context(&p.arn, account);

@@ -6,12 +6,13 @@ use rustc_hash::FxHashMap;
 
 use super::cloud;
 use super::world::{World, last};
+use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::netpol::network::{Judged, Network};
 use crate::netpol::ports::{Ports, Protocol};
 use crate::netpol::{Direction, End};
 use crate::rules::ctx::{Ctx, Emit};
-use crate::rules::fact::{Fact, Subject};
+use crate::rules::fact::Fact;
 
 /// What the metadata service of an instance lets pods do.
 struct Options {
@@ -21,22 +22,49 @@ struct Options {
     hops: Option<u64>,
 }
 
+/// A node that is an instance of the account.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// Number of the node.
+    pub(super) node: u32,
+    /// Number of the instance's object.
+    pub(super) instance: u32,
+    /// Numbers of the roles of its profile.
+    pub(super) roles: Vec<u32>,
+}
+
+/// The ARN of an instance's profile.
+fn profile(o: &CloudObject) -> &str {
+    o.spec.pointer("/IamInstanceProfile/Arn").and_then(|a| a.as_str()).unwrap_or_default()
+}
+
+/// Nodes that are instances of the account, in order.
+pub(super) fn instances(world: &World<'_>) -> Vec<Instance> {
+    let index = |r: &serde_json::Value| Some(world.principals.get(r.as_str()?)?.index);
+    let profiles: BTreeMap<&str, Vec<u32>> = world
+        .of("IamInstanceProfile")
+        .map(|(_, p)| (p.text("Arn"), p.list("Roles").iter().filter_map(index).collect()))
+        .collect();
+    let nodes = world.cluster.objects.nodes.iter().zip(0u32..);
+    let found = nodes.filter_map(|(n, node)| {
+        let (instance, o) = world.find("Ec2Instance", last(&n.spec.provider_id))?;
+        Some(Instance { node, instance, roles: profiles.get(profile(o)).cloned().unwrap_or_default() })
+    });
+    found.collect()
+}
+
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
-    let profiles: BTreeMap<&str, Vec<&str>> = world
-        .of("IamInstanceProfile")
-        .map(|(_, p)| (p.text("Arn"), p.list("Roles").iter().filter_map(|r| r.as_str()).collect()))
-        .collect();
-    let mapped = super::access::node_roles(ctx, world);
     let mut known: FxHashMap<u32, Judged> = FxHashMap::default();
-    for (n, i) in ctx.cluster.objects.nodes.iter().zip(0u32..) {
-        let Some((instance, o)) = world.find("Ec2Instance", last(&n.spec.provider_id)) else { continue };
-        let profile = o.spec.pointer("/IamInstanceProfile/Arn").and_then(|a| a.as_str()).unwrap_or_default();
-        let roles = profiles.get(profile).cloned().unwrap_or_default();
+    for Instance { node: i, instance, roles } in &world.instances {
+        let (i, instance) = (*i, *instance);
+        let Some(o) = ctx.cluster.objects.cloud.get(instance as usize) else { continue };
+        let profile = profile(o);
         let node = Obj { kind: Kind::Node, index: i };
-        for role in roles.iter().filter_map(|r| world.principals.get(*r)).map(|p| p.index) {
+        for role in roles.iter().copied() {
+            let id = ctx.cluster.objects.nodes.get(i as usize).map(|n| n.spec.provider_id.clone()).unwrap_or_default();
             let e = Emit::new("node-to-imds", Fact::CloudPrincipal(role)).from(Fact::Node(i));
-            let e = e.because(node, "/spec/providerID", n.spec.provider_id.clone(), "the node is this instance");
+            let e = e.because(node, "/spec/providerID", id, "the node is this instance");
             ctx.emit(e.because(
                 cloud(instance),
                 "/spec/IamInstanceProfile/Arn",
@@ -50,27 +78,6 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
                 profile.to_owned(),
                 "the instance has this role",
             ));
-        }
-        // A session of the instance's own is this node, and no other: the authenticator asks EC2 for its name.
-        let sessions = roles.iter().filter_map(|r| mapped.get(&world.principals.get(*r)?.index)).flatten();
-        for entry in sessions {
-            let private = o.text("PrivateDnsName");
-            // Nodes of Auto Mode have the id of their instance as name, which is the name of the session too.
-            let name = match entry.user.as_str() {
-                user if user.contains("{{SessionName") => o.metadata.name.as_str(),
-                _ => private,
-            };
-            if !name.is_empty() && name != n.metadata.name {
-                continue;
-            }
-            let user = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{}", n.metadata.name))));
-            let e = Emit::new("aws-node-role-cluster", user).from(Fact::Imds(i)).tier(2);
-            let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
-            let e = entry.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
-            let (at, pointer) = entry.at.clone();
-            let e = e.because(at, pointer, entry.value.clone(), "sessions of the role are nodes");
-            let why = "the name of the node is that of the instance";
-            ctx.emit(e.because(cloud(instance), "/spec/PrivateDnsName", private.to_owned(), why));
         }
         let options = Options {
             enabled: text(o, "HttpEndpoint").map(|v| v == "enabled"),
@@ -93,7 +100,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
 /// The address of the metadata service.
 const METADATA: End = End::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)));
 
-fn text<'a>(o: &'a crate::model::cloud::CloudObject, field: &str) -> Option<&'a str> {
+fn text<'a>(o: &'a CloudObject, field: &str) -> Option<&'a str> {
     o.spec.get("MetadataOptions")?.get(field)?.as_str()
 }
 

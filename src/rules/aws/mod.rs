@@ -5,6 +5,7 @@
 //! Developer Guide, EC2 User Guide ("Use IMDS").
 
 mod access;
+mod clusters;
 mod escalate;
 mod joins;
 mod metadata;

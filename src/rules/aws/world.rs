@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::metadata::{self, Instance};
 use crate::iam::evaluate::Policy;
 use crate::iam::policy::Effect;
 use crate::iam::{Caller, Context, Decision, Document, Grant, Layers, Request, decide, pattern, principal};
@@ -74,6 +75,8 @@ pub struct World<'c> {
     organization: Vec<String>,
     management: bool,
     calls: BTreeSet<String>,
+    /// Nodes that are instances.
+    pub(super) instances: Vec<Instance>,
 }
 
 /// Keys that a request of a principal itself does not have.
@@ -105,6 +108,7 @@ impl<'c> World<'c> {
             organization: Vec::new(),
             management: false,
             calls: named("Call").into_iter().collect(),
+            instances: Vec::new(),
         };
         for (o, index) in cluster.objects.cloud.iter().zip(0u32..) {
             if matches!(o.kind(), "IamRole" | "IamUser") && !o.text("Arn").is_empty() {
@@ -112,6 +116,7 @@ impl<'c> World<'c> {
                 world.principals.insert(p.arn.clone(), p);
             }
         }
+        world.instances = metadata::instances(&world);
         let first = world.principals.keys().next().cloned().unwrap_or_default();
         let said = world.of("Account").next().map(|(_, o)| o.metadata.name.clone());
         world.partition = first.split(':').nth(1).unwrap_or("aws").to_owned();
@@ -133,8 +138,13 @@ impl<'c> World<'c> {
         all.filter(move |(_, o)| o.kind() == kind)
     }
 
+    /// Whether a call has an answer.
+    pub fn was_called(&self, call: &str) -> bool {
+        self.calls.contains(call)
+    }
+
     fn called(&self, call: &str) -> bool {
-        self.calls.contains(call) || self.calls.contains("iam-get-account-authorization-details")
+        self.was_called(call) || self.was_called("iam-get-account-authorization-details")
     }
 
     fn principal(&self, o: &CloudObject, index: u32) -> Principal {
@@ -476,58 +486,6 @@ impl<'c> World<'c> {
     pub fn trust(role: &CloudObject) -> Option<(String, Document)> {
         let d = Document::new(role.spec.get("AssumeRolePolicyDocument")?).ok()?;
         Some((format!("IamRole/{} /spec/AssumeRolePolicyDocument", role.metadata.name), d))
-    }
-
-    /// Names of clusters in the tags of instances that are nodes of this one (EKS User Guide, "Tag your Amazon EKS
-    /// resources").
-    fn tagged(&self) -> BTreeSet<&'c str> {
-        let nodes = self.cluster.objects.nodes.iter().map(|n| last(&n.spec.provider_id)).filter(|id| !id.is_empty());
-        let instances = nodes.filter_map(|id| self.find("Ec2Instance", id));
-        let tags = instances.flat_map(|(_, o)| o.list("Tags"));
-        tags.filter_map(|t| {
-            let text = |field: &str| t.get(field).and_then(Value::as_str).unwrap_or_default();
-            match text("Key") {
-                "eks:cluster-name" | "aws:eks:cluster-name" => Some(text("Value")),
-                key => key.strip_prefix("kubernetes.io/cluster/").filter(|_| text("Value") == "owned"),
-            }
-        })
-        .collect()
-    }
-
-    /// Whether the nodes are none of the account's instances: of another cloud, or none of those that were read.
-    fn nodes_elsewhere(&self) -> bool {
-        let mut ids =
-            self.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).filter(|id| !id.is_empty());
-        let instances = self.calls.contains("ec2-describe-instances");
-        let found = |id: &str| self.find("Ec2Instance", last(id)).is_some();
-        // Nodes of Fargate and hybrid nodes are no instances.
-        let instance = |id: &str| id.starts_with("aws://") && last(id).starts_with("i-");
-        let all: Vec<&str> = ids.by_ref().collect();
-        let foreign =
-            !all.is_empty() && all.iter().all(|id| !id.starts_with("aws://") && !id.starts_with("eks-hybrid:"));
-        let own: Vec<&&str> = all.iter().filter(|id| instance(id)).collect();
-        foreign || (instances && !own.is_empty() && own.iter().all(|id| !found(id)))
-    }
-
-    /// Whether the entries of a cluster were listed.
-    pub fn entries_listed(&self, cluster: &str) -> bool {
-        self.calls.contains(&format!("eks-list-access-entries-{cluster}"))
-    }
-
-    /// Clusters of the account that this one may be: the only one, the one that the nodes are tagged with, or each of
-    /// several if it is that.
-    pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
-        let mut all: Vec<_> = self.of("EksCluster").collect();
-        let tagged = self.tagged();
-        if tagged.len() == 1 && all.iter().any(|(_, o)| tagged.contains(o.metadata.name.as_str())) {
-            all.retain(|(_, o)| tagged.contains(o.metadata.name.as_str()));
-        }
-        let several = all.len() > 1;
-        let stranger = |o: &CloudObject| !tagged.is_empty() && !tagged.contains(o.metadata.name.as_str());
-        let elsewhere = self.nodes_elsewhere();
-        let unknown =
-            |o: &CloudObject| (several || elsewhere || stranger(o)).then(|| format!("eks-cluster:{}", o.metadata.name));
-        all.into_iter().map(|(i, o)| (i, o, unknown(o))).collect()
     }
 
     /// Resources that the policies of a principal name for an action: each as it stands, or `None` where one has a
