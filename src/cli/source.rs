@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use crate::model::cloud::Provider;
 use crate::model::{Cluster, Version};
 use crate::snapshot::import::reader;
 use crate::snapshot::{ClusterOptions, Snapshot, file};
@@ -21,6 +22,12 @@ pub struct Source {
     /// Saved answers of the AWS CLI about the account of the cluster, one file a call; a folder aws beside -f is read too
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub aws_data: Option<PathBuf>,
+    /// Saved answers of gcloud about the projects of the cluster (--format json); a folder gcp beside -f is read too
+    #[arg(long, value_name = "DIR", help_heading = "Source")]
+    pub gcp_data: Option<PathBuf>,
+    /// Saved answers of the Azure CLI about the subscription of the cluster (-o json); a folder azure beside -f is read too
+    #[arg(long, value_name = "DIR", help_heading = "Source")]
+    pub azure_data: Option<PathBuf>,
     /// Read the AWS account of the cluster too, with the credentials that the AWS CLI would use
     #[arg(long, help_heading = "AWS", conflicts_with_all = ["aws_data", "demo"])]
     pub aws: bool,
@@ -177,8 +184,12 @@ impl Source {
     /// A message for the user.
     pub fn read(&self) -> Result<Snapshot, Failure> {
         let mut snapshot = self.objects()?;
-        if let Some(dir) = &self.aws_data {
-            reader::read_aws(&mut snapshot, dir).map_err(|e| Failure::error(e.to_string()))?;
+        let folders =
+            [(Provider::Aws, &self.aws_data), (Provider::Gcp, &self.gcp_data), (Provider::Azure, &self.azure_data)];
+        for (provider, dir) in folders {
+            if let Some(dir) = dir {
+                reader::read_answers(&mut snapshot, provider, dir).map_err(|e| Failure::error(e.to_string()))?;
+            }
         }
         if self.aws {
             self.account(&mut snapshot)?;

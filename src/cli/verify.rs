@@ -8,6 +8,7 @@ use clap::Args;
 use super::source::Source;
 use super::{Failure, print};
 use crate::graph::{FactId, Instance};
+use crate::model::cloud::Provider;
 use crate::model::{Cluster, Kind};
 use crate::query::selector;
 use crate::report::{Question, answer, proof_file};
@@ -148,7 +149,7 @@ fn borne_out(cluster: &Cluster, e: &file::Evidence) -> Result<(), Fault> {
     // Objects of a cloud account say their own kind.
     let cloud = || cluster.find(Kind::CloudObject, &e.kind, &e.name).map(|i| (Kind::CloudObject, i as usize));
     let found = kind.and_then(|k| Some((k, cluster.find(k, &e.namespace, &e.name)? as usize)));
-    let found = if e.group == crate::model::cloud::AWS { cloud() } else { found };
+    let found = if Provider::of_group(&e.group).is_some() { cloud() } else { found };
     let object = found.and_then(|(k, i)| cluster.objects.json(k, i));
     let Some(object) = object else { return Err(Fault::Evidence(format!("{label} does not exist"))) };
     // The subject that matches the identity is found by the report; the binding itself was found.

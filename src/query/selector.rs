@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::FactId;
+use crate::model::cloud::Provider;
 use crate::model::{Cluster, Kind};
 use crate::rules::Attack;
 use crate::rules::fact::{Fact, Subject};
@@ -44,7 +45,7 @@ pub struct Selection {
 }
 
 /// Kind words that selectors start with.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
     "internet",
     "cluster-admin",
     "every-secret",
@@ -65,6 +66,7 @@ const WORDS: [&str; 21] = [
     "kms",
     "bucket",
     "cloud-secret",
+    "vault",
     "account-admin",
 ];
 
@@ -199,7 +201,7 @@ fn term_selection(
             .or_else(|| Some(format!("selectors start with one of: {}", WORDS.join(" "))));
         return Err(error(whole, at, word.chars().count(), format!("unknown selector {word:?}"), hint));
     }
-    if matches!(word, "role" | "kms" | "bucket" | "cloud-secret") {
+    if matches!(word, "role" | "kms" | "bucket" | "cloud-secret" | "vault") {
         return cloud(attack, cluster, whole, at, term, allow_empty);
     }
     if let Some(args) = rest.strip_prefix('(') {
@@ -321,7 +323,7 @@ fn term_selection(
     Ok(s)
 }
 
-/// Objects of a cloud account: `role:ARN` or `role:NAME`, `kms/ID`, `bucket/NAME`, `cloud-secret/NAME`.
+/// Objects of a cloud account: `role:ARN` or `role:NAME`, `kms/ID`, `bucket/NAME`, `cloud-secret/NAME`, `vault/NAME`.
 fn cloud(
     attack: &Attack,
     cluster: &Cluster,
@@ -338,38 +340,79 @@ fn cloud(
         return Ok(s);
     }
     let kinds: &[&str] = match word {
-        "role" => &["IamRole", "IamUser"],
-        "kms" => &["KmsKey"],
-        "bucket" => &["S3Bucket"],
-        _ => &["SecretsManagerSecret"],
+        "role" => &[
+            "IamRole",
+            "IamUser",
+            "GcpServiceAccount",
+            "GcpMember",
+            "AzureIdentity",
+            "AzureServicePrincipal",
+            "AzureUser",
+            "AzureGroup",
+        ],
+        "kms" => &["KmsKey", "GcpKmsKey"],
+        "bucket" => &["S3Bucket", "GcpBucket"],
+        "vault" => &["AzureKeyVault"],
+        _ => &["SecretsManagerSecret", "GcpSecret"],
     };
     s.credential = word == "role";
     let all = cluster.objects.cloud.iter().zip(0u32..).filter(|(o, _)| kinds.contains(&o.kind()));
     let mut names = Vec::new();
     for (o, i) in all {
-        if glob(name, &o.metadata.name) || glob(name, o.text("Arn")) || glob(name, o.text("ARN")) {
+        let names_of =
+            [o.metadata.name.as_str(), o.text("Arn"), o.text("ARN"), o.text("principalId"), o.text("clientId")];
+        if names_of.iter().any(|n| !n.is_empty() && glob(name, n)) {
             let fact = if word == "role" { Fact::CloudPrincipal(i) } else { Fact::CloudResource(i) };
             s.facts.extend(attack.id(fact));
         }
         names.push(o.metadata.name.as_str());
     }
     // What was not listed may be there.
-    let list = match word {
-        "role" => "iam-get-account-authorization-details",
-        "kms" => "kms-list-keys",
-        "bucket" => "s3api-list-buckets",
-        _ => "secretsmanager-list-secrets",
-    };
-    let called = |call: &str| cluster.find(Kind::CloudObject, "Call", call).is_some();
-    if s.facts.is_empty() && !called(list) && !(word == "role" && called("iam-list-roles")) {
-        s.unread_calls.insert(list.to_owned());
-        return Ok(s);
+    if s.facts.is_empty() {
+        s.unread_calls.extend(unlisted(cluster, word));
+        if !s.unread_calls.is_empty() {
+            return Ok(s);
+        }
     }
     if s.facts.is_empty() && !allow_empty {
         let hint = nearest(name, names).map(|n| format!("did you mean {n:?}?"));
         return Err(error(whole, at, term.chars().count(), format!("{word} {name} does not exist"), hint));
     }
     Ok(s)
+}
+
+/// Calls that would list what a word means, of the clouds that there is data of, and have no answer.
+fn unlisted(cluster: &Cluster, word: &str) -> Vec<String> {
+    let called = |call: &str| cluster.find(Kind::CloudObject, "Call", call).is_some();
+    let lists: &[&[&str]] = match word {
+        "role" => &[
+            &["iam-get-account-authorization-details", "iam-list-roles"],
+            &["gcloud-iam-service-accounts-list"],
+            &["az-identity-list", "az-role-assignment-list"],
+        ],
+        "kms" => &[&["kms-list-keys"], &["gcloud-kms-keys-list"]],
+        "bucket" => &[&["s3api-list-buckets"], &["gcloud-storage-buckets-list"]],
+        "vault" => &[&["az-keyvault-list"]],
+        _ => &[&["secretsmanager-list-secrets"], &["gcloud-secrets-list"]],
+    };
+    let read: BTreeSet<Provider> = cluster
+        .objects
+        .cloud
+        .iter()
+        .map(|o| match o.kind() {
+            "Call" => Provider::of_call(&o.metadata.name).unwrap_or(Provider::Aws),
+            _ => o.provider(),
+        })
+        .collect();
+    let own = lists.iter().filter(|l| l.first().and_then(|c| Provider::of_call(c)).is_some_and(|p| read.contains(&p)));
+    let missing = own.filter(|l| !l.iter().any(|c| called(c) || listed_in_parts(cluster, c)));
+    missing.filter_map(|l| l.first().map(|c| (*c).to_owned())).collect()
+}
+
+/// Whether a list was asked for with arguments, as those of keys are: by location and key ring.
+fn listed_in_parts(cluster: &Cluster, call: &str) -> bool {
+    let start = format!("{call}-");
+    cluster.objects.cloud.iter().any(|o| o.kind() == "Call" && o.metadata.name.starts_with(&start))
 }
 
 fn owner_kind(word: &str) -> Kind {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::FactId;
 use crate::model::Cluster;
+use crate::model::cloud::{CloudObject, Provider};
 use crate::report::{Step, name};
 use crate::rules::Attack;
 use crate::rules::fact::{Fact, Subject};
@@ -75,12 +76,12 @@ pub struct Box_ {
 /// What the boundary of boxes is called: those of a cloud account are marked by a word that no namespace has.
 pub fn boundary(namespace: &str) -> String {
     match namespace.strip_prefix(ACCOUNT) {
-        Some(account) => format!("AWS account {account}"),
+        Some(account) => account.to_owned(),
         None => format!("namespace {namespace}"),
     }
 }
 
-/// Begins the boundary of a cloud account.
+/// Begins the boundary of a cloud account, whose title follows.
 pub const ACCOUNT: &str = "account ";
 
 /// An arrow.
@@ -232,6 +233,29 @@ fn label(s: &Step) -> String {
     text.chars().take(48).collect()
 }
 
+/// The title of the account that an object is of: what the cloud calls it, and its name.
+fn account_of(cluster: &Cluster, o: &CloudObject) -> String {
+    let provider = o.provider();
+    let first = |kind: &str| cluster.objects.cloud.iter().find(|x| x.kind() == kind);
+    let name = match provider {
+        Provider::Aws => {
+            let arn = if o.text("Arn").is_empty() { o.text("ARN") } else { o.text("Arn") };
+            let own = arn.split(':').nth(4).filter(|a| !a.is_empty()).map(str::to_owned);
+            own.or(first("Account").map(|a| a.metadata.name.clone()))
+        }
+        Provider::Gcp => {
+            let own = o.metadata.name.split_once('@').and_then(|(_, d)| d.strip_suffix(".iam.gserviceaccount.com"));
+            own.map(str::to_owned).or(first("GcpProject").map(|p| p.metadata.name.clone()))
+        }
+        Provider::Azure => {
+            let id = if o.text("id").is_empty() { &o.metadata.name } else { o.text("id") };
+            let of = |id: &str| id.strip_prefix("/subscriptions/").and_then(|r| r.split('/').next()).map(str::to_owned);
+            of(id).or_else(|| of(first("AzureCluster")?.text("id")))
+        }
+    };
+    format!("{} {}", provider.account(), name.unwrap_or_default()).trim_end().to_owned()
+}
+
 fn place(
     p: &mut Picture,
     index: &mut BTreeMap<FactId, usize>,
@@ -255,12 +279,13 @@ fn place(
     let (ns, short) = path.split_once('/').unwrap_or(("", path));
     let starts = p.boxes.is_empty();
     let account = match fact {
-        Some(Fact::CloudPrincipal(i) | Fact::CloudResource(i)) => {
-            let o = cluster.objects.cloud.get(i as usize);
-            let arn = o.map_or("", |o| if o.text("Arn").is_empty() { o.text("ARN") } else { o.text("Arn") });
-            let own = arn.split(':').nth(4).filter(|a| !a.is_empty()).map(str::to_owned);
-            let read = cluster.objects.cloud.iter().find(|o| o.kind() == "Account").map(|o| o.metadata.name.clone());
-            format!("{ACCOUNT}{}", own.or(read).unwrap_or_default())
+        Some(Fact::CloudPrincipal(i) | Fact::CloudScoped(i, _) | Fact::CloudResource(i) | Fact::CloudHolds(_, i)) => {
+            cluster
+                .objects
+                .cloud
+                .get(i as usize)
+                .map(|o| format!("{ACCOUNT}{}", account_of(cluster, o)))
+                .unwrap_or_default()
         }
         _ => String::new(),
     };
@@ -279,18 +304,41 @@ fn place(
         Some(Fact::ClusterAdmin) => ("rights", "cluster-admin", "", Shape::Target),
         Some(Fact::CloudPrincipal(i)) => {
             let o = cluster.objects.cloud.get(i as usize);
-            let kind = if o.is_some_and(|o| o.kind() == "IamUser") { "IAM user" } else { "IAM role" };
+            let kind = match o.map_or("", CloudObject::kind) {
+                "IamUser" => "IAM user",
+                "GcpServiceAccount" => "Google service account",
+                "GcpMember" => "workload identity",
+                "AzureIdentity" => "managed identity",
+                "AzureServicePrincipal" => "service principal",
+                "AzureUser" => "user",
+                "AzureGroup" => "group",
+                _ => "IAM role",
+            };
             let shape = if starts { Shape::Attacker } else { Shape::Identity };
             (kind, o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), shape)
         }
         Some(Fact::CloudResource(i)) => {
             let o = cluster.objects.cloud.get(i as usize);
-            let kind = match o.map_or("", crate::model::cloud::CloudObject::kind) {
-                "KmsKey" => "KMS key",
-                "S3Bucket" => "bucket",
+            let kind = match o.map_or("", CloudObject::kind) {
+                "KmsKey" | "GcpKmsKey" => "KMS key",
+                "S3Bucket" | "GcpBucket" => "bucket",
+                "AzureKeyVault" => "vault",
                 _ => "cloud secret",
             };
             (kind, o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), Shape::Target)
+        }
+        Some(Fact::CloudHolds(access, i)) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            (access.words(), o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), Shape::Permission)
+        }
+        Some(Fact::CloudScoped(i, _)) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            (
+                "service account, some APIs",
+                o.map_or("", |o| o.metadata.name.as_str()),
+                account.as_str(),
+                Shape::Identity,
+            )
         }
         Some(Fact::Workload(n)) => {
             ("own workload", attack.namespaces.get(n as usize).map_or("", String::as_str), "", Shape::Workload)

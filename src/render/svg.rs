@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::layout::{self, Direction, Layout, Rect};
 use super::picture::{Picture, Shape};
+use crate::model::cloud::Provider;
 
 const FONT: &str = "Helvetica, Arial, 'Liberation Sans', sans-serif";
 const MARGIN: f64 = 16.0;
@@ -62,7 +63,7 @@ pub fn render(p: &Picture, direction: Direction) -> Result<String, String> {
         r##"<rect width="100%" height="100%" fill="#FFFFFF"/><g transform="translate({MARGIN} {MARGIN})">"##
     );
     for (title, r) in &l.clusters {
-        let line = match title.starts_with("AWS account") {
+        let line = match Provider::ALL.iter().any(|p| title.starts_with(p.account())) {
             true => r##"stroke="#00664B" stroke-width="1.6""##,
             false => r##"stroke="#555555" stroke-dasharray="5 3""##,
         };

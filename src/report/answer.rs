@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::name;
 use super::step::{self, Step};
 use crate::graph::FactId;
+use crate::model::cloud::Provider;
 use crate::model::{Cluster, Effect, Kind};
 use crate::netpol::network::CNI_ENFORCES;
 use crate::query::presets::Only;
@@ -276,7 +277,7 @@ fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection
 }
 
 /// Calls about an account without which a path through it may be missed: beginnings of their names.
-const LEADING: [&str; 9] = [
+const LEADING: [&str; 20] = [
     "iam-get-account-authorization-details",
     "iam-list-roles",
     "iam-list-open-id-connect-providers",
@@ -286,6 +287,17 @@ const LEADING: [&str; 9] = [
     "eks-list-pod-identity-associations",
     "eks-describe-pod-identity-association",
     "ec2-describe-instances",
+    "gcloud-container-clusters",
+    "gcloud-projects-get",
+    "gcloud-organizations-get",
+    "gcloud-resource-manager-folders-get",
+    "gcloud-iam-service-accounts",
+    "gcloud-compute-instances",
+    "az-aks-show",
+    "az-role-assignment-list",
+    "az-identity",
+    "az-vmss-list",
+    "az-ad",
 ];
 
 /// Kinds, objects and answers that were not read and could add a path.
@@ -318,18 +330,12 @@ pub fn unread(cluster: &Cluster, question: &Question, from: &Selection, to: &Sel
     out.into_iter().collect()
 }
 
-/// Whether the name of what was not read is that of a call of the AWS CLI.
-fn is_call(name: &str) -> bool {
-    const SERVICES: [&str; 8] = ["iam", "eks", "kms", "s3api", "organizations", "sts", "ec2", "secretsmanager"];
-    name.split_once('-').is_some_and(|(service, _)| SERVICES.contains(&service))
-}
-
 /// Words for an unknown id.
 pub fn missing(id: &str) -> Missing {
     let (what, arg) = id.split_once(':').unwrap_or((id, ""));
     let text = match what {
         "unread" if arg == "CloudObject" => "the cloud account was not read".into(),
-        "unread" if is_call(arg) => format!("the answer of {arg} was not read"),
+        "unread" if Provider::of_call(arg).is_some() => format!("the answer of {arg} was not read"),
         "unread" => format!("{arg} objects were not read"),
         "webhook-admits" => format!("whether admission webhook or policy {arg} lets the request pass"),
         "netpol-allows" => format!("whether network policy {arg} allows the connection"),
@@ -369,6 +375,17 @@ pub fn missing(id: &str) -> Missing {
         "metadata-options" => format!("whether the metadata service of instance {arg} answers pods"),
         "instance-name" => format!("whether the private DNS name of instance {arg} is the name of its node"),
         "launch-template" => format!("whether node group {arg} follows a launch template of its own"),
+        "gke-cluster" => format!("whether this is the GKE cluster {arg}"),
+        "aks-cluster" => format!("whether this is the AKS cluster {arg}"),
+        "iam-condition" => format!("whether the condition {arg} of a binding holds"),
+        "deny-policy" => format!("whether the deny policy {arg} denies it"),
+        "acts-as-node-account" => format!("whether {arg} may act as the service account of the node"),
+        "startup-script-runs" => format!("whether instance {arg} starts again, and runs a changed script"),
+        "role-assignment-condition" => format!("whether the condition of role assignment {arg} lets it through"),
+        "role-definition-condition" => "whether the condition in the role's definition lets it through".into(),
+        "claims-matching" => format!("whether the expression of federated credential {arg} matches the token"),
+        "pod-identity-intercepts" => "which identity AAD Pod Identity gives the pod".into(),
+        "vault-network" => format!("whether the firewall of vault {arg} lets the attacker through"),
         "access-policy" => format!("what the access policy {arg} gives"),
         "image-pulled" => format!("whether a new image of {arg} is pulled and runs"),
         "etcd-not-seen" => "whether etcd listens where pods connect to (a managed cluster does not show it)".into(),
@@ -386,11 +403,20 @@ pub fn missing(id: &str) -> Missing {
         ),
     };
     let settle = if what == "unread" && arg == "CloudObject" {
-        "read the account with --aws, or add answers of the AWS CLI with --aws-data DIR".into()
-    } else if what == "unread" && is_call(arg) {
-        format!(
-            "add the answer of that call of the AWS CLI to --aws-data as {arg}.json, or allow it (kpath permissions --aws)"
-        )
+        "read the account with --aws, or add saved answers with --aws-data, --gcp-data or --azure-data DIR".into()
+    } else if let Some(provider) = Provider::of_call(arg).filter(|_| what == "unread") {
+        let file = arg.strip_prefix(provider.program()).and_then(|a| a.strip_prefix('-')).unwrap_or(arg);
+        match provider {
+            Provider::Aws => format!(
+                "add the answer of that call of the AWS CLI to --aws-data as {arg}.json, or allow it (kpath permissions --aws)"
+            ),
+            Provider::Gcp => {
+                format!("add the answer of that call of gcloud (--format json) to --gcp-data as {file}.json")
+            }
+            Provider::Azure => {
+                format!("add the answer of that call of the Azure CLI (-o json) to --azure-data as {file}.json")
+            }
+        }
     } else if what == "unread" {
         let resource = Kind::ALL.iter().find(|k| k.info().kind == arg).map_or(arg.to_owned(), |k| k.argument());
         format!("add `kubectl get {resource} -A -o json`, or say --complete")

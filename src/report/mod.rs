@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod answer;
 mod choke;
+mod cloud;
 pub mod connections;
 mod hits;
 pub mod lint;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::graph::Object;
 use crate::model::Cluster;
+use crate::model::cloud::{CloudObject, Provider};
 use crate::rules::Attack;
 use crate::rules::ctx::unpack;
 use crate::rules::fact::{Area, EVERYWHERE, Fact, Key};
@@ -53,7 +54,7 @@ pub fn object(cluster: &Cluster, o: Object) -> ObjectName {
     // Objects of a cloud account have their kind where others have a namespace.
     if o.kind == crate::model::Kind::CloudObject {
         return ObjectName {
-            group: info.group.into(),
+            group: Provider::of_kind(&meta.namespace).folder().into(),
             version: String::new(),
             kind: meta.namespace,
             namespace: String::new(),
@@ -196,14 +197,17 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         }
         Fact::CloudPrincipal(i) => {
             let o = cluster.objects.cloud.get(i as usize);
-            format!("acts as role:{}", o.map_or("", |o| o.text("Arn")))
+            format!("acts as role:{}", o.map_or("", principal))
         }
-        Fact::CloudResource(i) => match cluster.objects.cloud.get(i as usize) {
-            Some(o) if o.kind() == "KmsKey" => format!("decrypts with kms/{}", o.metadata.name),
-            Some(o) if o.kind() == "S3Bucket" => format!("reads bucket/{}", o.metadata.name),
-            Some(o) => format!("reads cloud-secret/{}", o.metadata.name),
-            None => String::new(),
-        },
+        Fact::CloudScoped(i, _) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            format!("acts for some APIs as role:{}", o.map_or("", principal))
+        }
+        Fact::CloudResource(i) => cluster.objects.cloud.get(i as usize).map(resource).unwrap_or_default(),
+        Fact::CloudHolds(access, i) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            format!("{} below {}", access.words(), o.map_or("", |o| o.metadata.name.as_str()))
+        }
         Fact::AccountAdmin => "is account-admin".into(),
         Fact::AnyPrincipal => "acts as a principal of the account".into(),
         Fact::Imds(n) => format!("asks the metadata service of node/{}", node(n)),
@@ -226,6 +230,22 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
         Fact::KubeletCommands(_) => "runs commands through kubelets".into(),
         Fact::KubeletLogs(_) => "reads logs through kubelets".into(),
         Fact::Hint(n) => format!("reads ConfigMaps in {}", ns(n)),
+    }
+}
+
+/// The name by which selectors know a principal of a cloud: the ARN where there is one.
+fn principal(o: &CloudObject) -> &str {
+    if o.text("Arn").is_empty() { &o.metadata.name } else { o.text("Arn") }
+}
+
+/// What is done with a resource of a cloud, in words that end with its selector.
+fn resource(o: &CloudObject) -> String {
+    let name = &o.metadata.name;
+    match o.kind() {
+        "KmsKey" | "GcpKmsKey" => format!("decrypts with kms/{name}"),
+        "S3Bucket" | "GcpBucket" => format!("reads bucket/{name}"),
+        "AzureKeyVault" => format!("reads vault/{name}"),
+        _ => format!("reads cloud-secret/{name}"),
     }
 }
 

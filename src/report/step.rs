@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::name::{self, ObjectName};
 use crate::graph::{Evidence, FactId, Object};
+use crate::model::cloud::Provider;
 use crate::model::cluster::WORKLOADS;
 use crate::model::kind::Kind;
 use crate::model::{Cluster, Obj};
@@ -237,50 +238,6 @@ fn matching_subject(cluster: &Cluster, o: crate::model::Obj, actors: &[Subject])
     Some((n, format!("{} {path}", s.kind)))
 }
 
-/// The command of the AWS CLI that shows an object of an account.
-fn aws(cluster: &Cluster, o: &super::name::ObjectName, pointer: &str) -> String {
-    let name = word(&o.name);
-    let object = cluster.find(crate::model::Kind::CloudObject, &o.kind, &o.name);
-    let object = object.and_then(|i| cluster.objects.cloud.get(i as usize));
-    let text = |f: &str| word(object.map_or("", |x| x.text(f)));
-    let policy = pointer.strip_prefix("/spec/InlinePolicies/").and_then(|r| r.split('/').next());
-    let policy = policy.map(|p| word(&p.replace("~1", "/").replace("~0", "~")));
-    match (o.kind.as_str(), policy.as_deref()) {
-        ("IamRole", Some(p)) => format!("aws iam get-role-policy --role-name {name} --policy-name {p}"),
-        ("IamUser", Some(p)) => format!("aws iam get-user-policy --user-name {name} --policy-name {p}"),
-        ("IamGroup", _) => {
-            format!(
-                "aws iam get-group-policy --group-name {name} --policy-name {}",
-                policy.as_deref().unwrap_or_default()
-            )
-        }
-        ("IamRole", None) => format!("aws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument"),
-        ("IamUser", None) => format!("aws iam get-user --user-name {name}"),
-        ("IamPolicy", _) => {
-            format!("aws iam get-policy-version --policy-arn {} --version-id {}", text("Arn"), text("DefaultVersionId"))
-        }
-        ("OpenIDConnectProvider", _) => {
-            format!("aws iam get-open-id-connect-provider --open-id-connect-provider-arn {}", text("Arn"))
-        }
-        ("EksCluster", _) => format!("aws eks describe-cluster --name {name}"),
-        ("EksAccessEntry", _) => format!(
-            "aws eks list-associated-access-policies --cluster-name {} --principal-arn {}",
-            text("clusterName"),
-            text("principalArn")
-        ),
-        ("EksPodIdentityAssociation", _) => format!(
-            "aws eks describe-pod-identity-association --cluster-name {} --association-id {name}",
-            text("clusterName")
-        ),
-        ("Ec2Instance", _) => format!("aws ec2 describe-instances --instance-ids {name}"),
-        ("KmsKey", _) => format!("aws kms get-key-policy --key-id {name} --policy-name default"),
-        ("S3Bucket", _) => format!("aws s3api get-bucket-policy --bucket {name}"),
-        ("SecretsManagerSecret", _) => format!("aws secretsmanager get-resource-policy --secret-id {name}"),
-        ("OrganizationPolicy", _) => format!("aws organizations describe-policy --policy-id {name}"),
-        _ => String::new(),
-    }
-}
-
 /// A read-only command that shows the decisive evidence.
 fn verify(cluster: &Cluster, evidence: &[Proven], actors: &[Subject]) -> String {
     let rule = evidence
@@ -320,8 +277,8 @@ fn verify(cluster: &Cluster, evidence: &[Proven], actors: &[Subject]) -> String 
         return String::new();
     };
     let o = &e.object;
-    if o.group == crate::model::cloud::AWS {
-        return aws(cluster, o, &e.pointer);
+    if Provider::of_group(&o.group).is_some() {
+        return super::cloud::command(cluster, o, &e.pointer);
     }
     let kind =
         if o.group.is_empty() { o.kind.to_lowercase() } else { format!("{}.{}", o.kind.to_lowercase(), o.group) };
@@ -353,7 +310,7 @@ fn impersonation(actor: &Subject) -> String {
 
 /// One word of a shell command. Names of roles, users and groups may hold anything, `$(…)` too, and a reader pastes what
 /// is printed.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@=,+".contains(&b);
     if !text.is_empty() && text.bytes().all(plain) {
         return text.to_owned();

@@ -102,6 +102,112 @@ pub enum Right {
     CreateNamespaces,
 }
 
+/// What a role of Google Cloud or Azure lets its holder do with everything below the project or scope that it is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Change who has which role: everything else follows.
+    Policy,
+    /// Get tokens of service accounts, or sign as them.
+    Impersonate,
+    /// Create keys of service accounts.
+    CreateKeys,
+    /// Have an outside issuer trusted for an identity.
+    Federate,
+    /// Run commands as root on machines.
+    Machines,
+    /// Run commands as root on machines that are of no scale set.
+    VirtualMachines,
+    /// Set metadata that instances of the project share.
+    CommonMetadata,
+    /// Decrypt with keys.
+    Decrypt,
+    /// Read secrets of the cloud.
+    ReadSecrets,
+    /// Change who may use what a vault holds.
+    VaultPolicies,
+    /// Read objects of buckets.
+    ReadObjects,
+    /// Get the credential of the cluster's administrator.
+    AdminCredential,
+    /// Get the credential of the cluster's user.
+    UserCredential,
+    /// Run a command in the cluster through its provider.
+    RunCommand,
+    /// Everything in clusters.
+    ClusterAdmin,
+    /// Read Secrets of clusters.
+    ClusterSecrets,
+    /// Create pods in clusters.
+    ClusterPods,
+    /// Run commands in pods of clusters.
+    ClusterExec,
+    /// Act as service accounts of clusters.
+    ClusterAccounts,
+}
+
+/// APIs of Google Cloud that the scopes of a token open; rules read no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Apis {
+    /// Cloud Storage.
+    pub storage: bool,
+    /// Compute Engine.
+    pub compute: bool,
+    /// Cloud KMS.
+    pub kms: bool,
+    /// Identity and Access Management.
+    pub iam: bool,
+}
+
+impl Access {
+    /// Every one.
+    pub const ALL: [Access; 19] = [
+        Access::Policy,
+        Access::Impersonate,
+        Access::CreateKeys,
+        Access::Federate,
+        Access::Machines,
+        Access::VirtualMachines,
+        Access::CommonMetadata,
+        Access::Decrypt,
+        Access::ReadSecrets,
+        Access::VaultPolicies,
+        Access::ReadObjects,
+        Access::AdminCredential,
+        Access::UserCredential,
+        Access::RunCommand,
+        Access::ClusterAdmin,
+        Access::ClusterSecrets,
+        Access::ClusterPods,
+        Access::ClusterExec,
+        Access::ClusterAccounts,
+    ];
+
+    /// What the holder does, in words that a scope follows.
+    pub fn words(self) -> &'static str {
+        match self {
+            Access::Policy => "gives itself every role",
+            Access::Impersonate => "acts as every service account",
+            Access::CreateKeys => "creates keys of service accounts",
+            Access::Federate => "has another issuer trusted for every identity",
+            Access::Machines => "runs commands on every machine",
+            Access::VirtualMachines => "runs commands on every virtual machine",
+            Access::CommonMetadata => "sets metadata of every instance",
+            Access::Decrypt => "decrypts with every key",
+            Access::ReadSecrets => "reads every secret of the cloud",
+            Access::VaultPolicies => "changes policies of every vault",
+            Access::ReadObjects => "reads every bucket",
+            Access::AdminCredential => "gets the administrator's credential of every cluster",
+            Access::UserCredential => "gets the user's credential of every cluster",
+            Access::RunCommand => "runs commands in every cluster",
+            Access::ClusterAdmin => "administers every cluster",
+            Access::ClusterSecrets => "reads Secrets of every cluster",
+            Access::ClusterPods => "creates pods in every cluster",
+            Access::ClusterExec => "runs commands in pods of every cluster",
+            Access::ClusterAccounts => "acts as service accounts of every cluster",
+        }
+    }
+}
+
 /// Something that the attacker may win. Numbers are indexes into the cluster's sorted lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact {
@@ -111,6 +217,10 @@ pub enum Fact {
     CloudPrincipal(u32),
     /// Reads or decrypts with an object of a cloud account, by number.
     CloudResource(u32),
+    /// Has an access to everything below a project, a folder or a scope, by number of its object.
+    CloudHolds(Access, u32),
+    /// Acts as a service account of Google Cloud with a token for some of its APIs only.
+    CloudScoped(u32, Apis),
     /// Administers the cloud account.
     AccountAdmin,
     /// Acts as some principal of the cloud account.

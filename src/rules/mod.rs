@@ -2,17 +2,21 @@
 
 pub mod attract;
 pub mod aws;
+pub mod azure;
 pub mod binding;
 pub mod combos;
 pub mod container;
 pub mod ctx;
 pub mod entry;
 pub mod fact;
+pub mod federation;
+pub mod gcp;
 pub mod grants;
 pub mod hijack;
 pub mod hostpath;
 pub mod kubelet;
 pub mod lateral;
+pub mod metadata;
 pub mod network;
 pub mod node;
 pub mod rows;
@@ -110,6 +114,8 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
     hijack::emit(&mut ctx, &network);
     entry::emit(&mut ctx, &network);
     aws::emit(&mut ctx, &network);
+    gcp::emit(&mut ctx, &network);
+    azure::emit(&mut ctx, &network);
     let mut repositories = Vec::new();
     if assumptions.contains(entry::IMAGES) {
         repositories = entry::repositories(cluster);

@@ -24,7 +24,7 @@ pub fn list_unread(cluster: &mut Cluster) {
         cluster.gaps.retain(|g| g.kind().is_none());
         return;
     }
-    for call in unlisted(cluster) {
+    for call in super::unlisted::calls(cluster) {
         let id = format!("unread:{call}");
         if !cluster.gaps.iter().any(|g| g.id == id) {
             let reason = format!("no answer of {call} is there");
@@ -44,41 +44,6 @@ pub fn list_unread(cluster: &mut Cluster) {
     }
     cluster.gaps.sort();
     cluster.gaps.dedup();
-}
-
-/// Calls that list what leads from the cluster into its account or back, and have no answer: nothing if there is no data
-/// of an account at all.
-fn unlisted(cluster: &Cluster) -> Vec<String> {
-    let cloud = &cluster.objects.cloud;
-    let called = |name: &str| cluster.find(Kind::CloudObject, "Call", name).is_some();
-    let some = |kind: &str| cloud.iter().any(|o| o.kind() == kind);
-    if cloud.is_empty() {
-        return Vec::new();
-    }
-    let mut out = Vec::new();
-    let mut lacks = |is: bool, call: &str| out.extend(is.then(|| call.to_owned()));
-    let details = "iam-get-account-authorization-details";
-    lacks(!called(details) && !called("iam-list-roles") && !some("IamRole"), details);
-    let providers = "iam-list-open-id-connect-providers";
-    lacks(!called(providers) && !some("OpenIDConnectProvider"), providers);
-    let ids =
-        || cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).filter(|id| id.starts_with("aws://"));
-    lacks(ids().next().is_some() && !called("ec2-describe-instances"), "ec2-describe-instances");
-    // Where its nodes were found and no cluster is listed, EKS does not run it.
-    let found =
-        |id: &str| cluster.find(Kind::CloudObject, "Ec2Instance", id.rsplit('/').next().unwrap_or(id)).is_some();
-    let own = called("eks-list-clusters") && ids().any(found);
-    lacks(ids().next().is_some() && !some("EksCluster") && !own, "eks-describe-cluster");
-    for c in cloud.iter().filter(|o| o.kind() == "EksCluster") {
-        let name = &c.metadata.name;
-        let mode = c.spec.pointer("/accessConfig/authenticationMode").and_then(serde_json::Value::as_str);
-        let own = |kind: &str| cloud.iter().any(|o| o.kind() == kind && o.text("clusterName") == name);
-        let entries = format!("eks-list-access-entries-{name}");
-        lacks(mode != Some("CONFIG_MAP") && !called(&entries) && !own("EksAccessEntry"), &entries);
-        let associations = format!("eks-list-pod-identity-associations-{name}");
-        lacks(!called(&associations) && !own("EksPodIdentityAssociation"), &associations);
-    }
-    out
 }
 
 /// What a missing kind could hide, as a short phrase.

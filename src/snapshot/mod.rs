@@ -5,6 +5,7 @@ pub mod derive;
 pub mod file;
 pub mod import;
 pub mod pseudonym;
+mod unlisted;
 
 use std::collections::BTreeSet;
 

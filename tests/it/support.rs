@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use kpath::model::cloud::Provider;
 use kpath::model::Cluster;
 use kpath::snapshot::import::reader;
 use kpath::snapshot::{ClusterOptions, Snapshot};
@@ -56,9 +57,14 @@ pub fn threat_model(text: &str) -> kpath::report::answer::Question {
     question
 }
 
-/// The answers of the AWS CLI beside a fixture: `fires.aws.json` holds one a call.
+/// The answers of a cloud's command line beside a fixture: `fires.aws.json` holds one a call.
 pub fn account_of(fixture: &Path) -> Vec<(String, String)> {
-    let Ok(text) = std::fs::read_to_string(fixture.with_extension("aws.json")) else { return Vec::new() };
-    let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
-    all.into_iter().map(|(call, answer)| (format!("aws/{call}.json"), answer.to_string())).collect()
+    let mut out = Vec::new();
+    for provider in Provider::ALL {
+        let folder = provider.folder();
+        let Ok(text) = std::fs::read_to_string(fixture.with_extension(format!("{folder}.json"))) else { continue };
+        let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+        out.extend(all.into_iter().map(|(call, answer)| (format!("{folder}/{call}.json"), answer.to_string())));
+    }
+    out
 }

@@ -1,6 +1,6 @@
 //! The account of a cluster, read from AWS: lists and descriptions only, by the official SDK.
 //!
-//! Each answer takes the form that the AWS CLI prints, and is taken up as a saved one is (`snapshot::import::aws`): what
+//! Each answer takes the form that the AWS CLI prints, and is taken up as a saved one is (`snapshot::import::cloud`): what
 //! rules read has one source. A call that fails is a gap that names the action it needs, and the rest goes on.
 
 mod call;
@@ -25,9 +25,10 @@ use serde_json::json;
 
 use self::call::{Call, outcome, text};
 use super::{Access, CollectError, counter, runtime};
+use crate::model::cloud::Provider;
 use crate::model::{Gap, Kind};
 use crate::snapshot::Snapshot;
-use crate::snapshot::import::aws::Account;
+use crate::snapshot::import::cloud::Account;
 
 /// Calls about single objects under way at one time.
 const PARALLEL: usize = 8;
@@ -118,7 +119,7 @@ pub async fn read(
             snapshot.gaps.extend(gaps(&calls));
             for call in calls {
                 if let Ok(value) = call.result {
-                    account.take(&call.name, &value);
+                    account.take(Provider::Aws, &call.name, &value);
                 }
             }
             snapshot.objects.cloud.extend(account.into_objects());

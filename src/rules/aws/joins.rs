@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Answer, World, last};
 use super::{cloud, resting};
-use crate::authz::rbac::GrantId;
 use crate::iam::{Caller, Context, Document, principal};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
-use crate::rules::fact::{EVERYWHERE, Fact, Right, Subject};
-use crate::rules::rows::{self, Names, need};
+use crate::rules::fact::Fact;
+use crate::rules::federation::{Tokens, Way, is_name};
 
 /// The service of Pod Identity.
 const AGENT: &str = "pods.eks.amazonaws.com";
@@ -94,7 +93,7 @@ fn irsa(ctx: &mut Ctx<'_>, world: &World<'_>) {
         .iter()
         .map(|a| (a.metadata.namespace.clone(), a.metadata.name.clone()))
         .collect();
-    let minters = minters(ctx);
+    let tokens = Tokens::new(ctx);
     for provider in providers {
         let web = Caller::Federated(provider.arn.clone());
         let trusting = world.of("IamRole").filter_map(|(index, o)| {
@@ -120,11 +119,12 @@ fn irsa(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 for audience in &provider.audiences {
                     let answer = ask(ns, name, audience);
                     if answer.open {
-                        from_account(ctx, (ns, name), audience, role.index, provider.index, &answer, &minters);
+                        let step = step(audience, role.index, provider.index, &answer);
+                        tokens.account(ctx, (ns, name), audience, &step);
                     }
                 }
             }
-            claimable(ctx, &role, &provider, &literal, &ask);
+            claimable(ctx, &tokens, &role, &provider, &literal, &ask);
         }
     }
 }
@@ -190,90 +190,24 @@ fn claims(key: &str, ns: &str, name: &str, audience: &str) -> Context {
     c
 }
 
-/// Who may ask for tokens of accounts: binding, scope, names, and the rule.
-struct Minter {
-    grant: u32,
-    scope: u32,
-    names: Names,
-    role: Obj,
-    pointer: String,
-    value: String,
-}
-
-fn minters(ctx: &Ctx<'_>) -> Vec<Minter> {
-    let wanted = need(&["create"], "", "serviceaccounts", "token");
-    let mut out = Vec::new();
-    for i in 0..ctx.authz.grants().len() as u32 {
-        let Some(g) = ctx.authz.grant(GrantId(i)).copied() else { continue };
-        let Some((role, r)) = g.role else { continue };
-        let scope = if g.namespace().is_empty() { EVERYWHERE } else { ctx.ns(g.namespace()).unwrap_or(EVERYWHERE) };
-        for (j, rule) in r.rules.iter().enumerate() {
-            if let Some((verb, names)) = wanted.held_by(rule) {
-                let value = format!("{verb} {} ({})", wanted.label(), rows::describe(rule));
-                out.push(Minter { grant: i, scope, names, role, pointer: format!("/rules/{j}"), value });
-            }
-        }
-    }
-    out
-}
-
-/// From one account to a role that trusts it: by a token that a pod has, or by any way to a token of a chosen audience.
-fn from_account(
-    ctx: &mut Ctx<'_>,
-    (ns, name): (&str, &str),
-    audience: &str,
-    role: u32,
-    provider: u32,
-    answer: &Answer,
-    minters: &[Minter],
-) {
-    let to = Fact::CloudPrincipal(role);
-    let finish = |e: Emit<'static>| {
-        let e =
-            e.because(cloud(provider), "/spec/ClientIDList", audience.to_owned(), "the provider takes this audience");
-        resting(e, answer, role)
-    };
-    let subject = ctx.subject(Subject::ServiceAccount(ns.to_owned(), name.to_owned()));
-    let number = ctx.audiences.id(&audience.to_owned());
-    let token = Fact::Token(subject, number);
-    if ctx.facts.find(&token).is_some() {
-        ctx.emit(finish(Emit::new("aws-irsa", to).from(token).tier(1)));
-    }
-    let Some(place) = ctx.ns(ns) else { return };
-    let account = ctx.cluster.find(Kind::ServiceAccount, ns, name);
-    let o = account.map(|index| Obj { kind: Kind::ServiceAccount, index });
-    for m in minters.iter().filter(|m| m.scope == EVERYWHERE || m.scope == place) {
-        let named = match &m.names {
-            Names::All => true,
-            Names::Some(list) => list.iter().any(|n| n == name),
+/// The step from a token to a role that trusts it.
+fn step<'s>(audience: &'s str, role: u32, provider: u32, answer: &'s Answer) -> impl Fn(Way) -> Emit<'static> + 's {
+    move |way| {
+        let technique = match way {
+            Way::Held => "aws-irsa",
+            Way::Chosen => "aws-irsa-token-choice",
+            Way::Claimed => "aws-irsa-claimable",
         };
-        if named {
-            let e = Emit::new("aws-irsa-token-choice", to).from(Fact::Grant(m.grant)).tier(1);
-            let e = e.because(m.role, m.pointer.clone(), m.value.clone(), "a token of any audience can be asked for");
-            ctx.emit(finish(e));
-        }
+        let why = "the provider takes this audience";
+        let e = Emit::new(technique, Fact::CloudPrincipal(role));
+        resting(e.because(cloud(provider), "/spec/ClientIDList", audience.to_owned(), why), answer, role)
     }
-    // A pod of the attacker's own projects a token of any audience.
-    if let Some(o) = o {
-        let e = Emit::new("aws-irsa-token-choice", to).from(Fact::Workload(place)).tier(2);
-        ctx.emit(finish(e.because(
-            o,
-            "/metadata/name",
-            format!("{ns}/{name}"),
-            "a pod may project a token of the account",
-        )));
-    }
-}
-
-/// Whether a text can be the name of a namespace or an account.
-fn is_name(text: &str) -> bool {
-    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    !text.is_empty() && text.chars().all(inside)
 }
 
 /// Names that a trust policy admits and nobody has yet: who creates them has the role.
 fn claimable(
     ctx: &mut Ctx<'_>,
+    tokens: &Tokens,
     role: &Trusting<'_>,
     provider: &Provider,
     literal: &Option<BTreeSet<(String, String)>>,
@@ -295,7 +229,6 @@ fn claimable(
             if values.is_empty() { vec![("*".to_owned(), "*".to_owned())] } else { patterns.collect() }
         }
     };
-    let number = provider.index;
     for (ns, name) in patterns {
         let filled = |p: &str| p.replace('*', FREE).replace('?', "x");
         let (new_ns, new_name) = (filled(&ns), filled(&name));
@@ -303,15 +236,6 @@ fn claimable(
             continue;
         }
         for audience in &provider.audiences {
-            let finish = |e: Emit<'static>, answer: &Answer| {
-                let e = e.because(
-                    cloud(number),
-                    "/spec/ClientIDList",
-                    audience.clone(),
-                    "the provider takes this audience",
-                );
-                resting(e, answer, role.index)
-            };
             // In namespaces that are there: an account of a new name.
             for place in 0..ctx.namespaces.len() as u32 {
                 let existing = ctx.ns_name(place).to_owned();
@@ -321,19 +245,17 @@ fn claimable(
                 }
                 let answer = ask(&existing, &new_name, audience);
                 if answer.open {
-                    let e = Emit::new("aws-irsa-claimable", Fact::CloudPrincipal(role.index)).tier(3);
-                    let e = e.from(Fact::Right(Right::CreateAccounts, place)).from(Fact::Workload(place));
-                    ctx.emit(finish(e, &answer));
+                    let step = step(audience, role.index, provider.index, &answer);
+                    tokens.claimed(ctx, (&existing, &new_name), &step);
                 }
             }
-            // A namespace of a new name, with whatever is in it.
+            // A namespace of a new name.
             if ctx.ns(&new_ns).is_none() {
                 let account = if name.contains(['*', '?']) { "default" } else { &name };
                 let answer = ask(&new_ns, account, audience);
                 if answer.open {
-                    let e = Emit::new("aws-irsa-claimable", Fact::CloudPrincipal(role.index)).tier(3);
-                    let e = e.from(Fact::Right(Right::CreateNamespaces, EVERYWHERE)).from(Fact::AllWorkloads);
-                    ctx.emit(finish(e, &answer));
+                    let step = step(audience, role.index, provider.index, &answer);
+                    tokens.claimed(ctx, (&new_ns, account), &step);
                 }
             }
         }

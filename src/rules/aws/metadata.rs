@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
 use super::cloud;
 use super::world::{World, last};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::netpol::network::{Judged, Network};
-use crate::netpol::ports::{Ports, Protocol};
-use crate::netpol::{Direction, End};
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::fact::Fact;
+use crate::rules::metadata::{self as reach, Answers, METADATA, Way};
 
 /// What the metadata service of an instance lets pods do.
 struct Options {
@@ -55,7 +52,7 @@ pub(super) fn instances(world: &World<'_>) -> Vec<Instance> {
 
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
-    let mut known: FxHashMap<u32, Judged> = FxHashMap::default();
+    let mut way = Way::new(network, METADATA);
     for Instance { node: i, instance, roles } in &world.instances {
         let (i, instance) = (*i, *instance);
         let Some(o) = ctx.cluster.objects.cloud.get(instance as usize) else { continue };
@@ -85,20 +82,11 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
             hops: o.spec.pointer("/MetadataOptions/HttpPutResponseHopLimit").and_then(serde_json::Value::as_u64),
         };
         for p in ctx.pods_of_node.get(i as usize).cloned().unwrap_or_default() {
-            let class = network.engine.classes().of.get(p as usize).copied().flatten();
-            let ask = || network.judge(End::Pod(p), METADATA, &Ports::one(Protocol::Tcp, 80));
-            // The pods of a class are alike to every policy.
-            let judged = match class {
-                Some(c) => known.entry(c).or_insert_with(ask).clone(),
-                None => ask(),
-            };
+            let judged = way.judge(p);
             pod(ctx, &judged, p, (i, instance), &options);
         }
     }
 }
-
-/// The address of the metadata service.
-const METADATA: End = End::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)));
 
 fn text<'a>(o: &'a CloudObject, field: &str) -> Option<&'a str> {
     o.spec.get("MetadataOptions")?.get(field)?.as_str()
@@ -115,29 +103,16 @@ fn pod(ctx: &mut Ctx<'_>, judged: &Judged, p: u32, (node, instance): (u32, u32),
         (Some(true), false, Some(false), Some(false)) => return,
         _ => false,
     };
-    let decided = judged.events.iter().find(|e| e.direction == Direction::Egress && e.policy.is_some());
-    let o = Obj { kind: Kind::Pod, index: p };
     let value = match (options.optional, options.hops) {
         (Some(true), _) => ("/spec/MetadataOptions/HttpTokens", "optional".to_owned()),
         (_, Some(h)) => ("/spec/MetadataOptions/HttpPutResponseHopLimit", h.to_string()),
         _ => ("/spec/MetadataOptions", String::new()),
     };
-    for (id, c) in judged.ways().iter().flat_map(|w| pod.running_containers().map(move |c| (w.clone(), c.ordinal))) {
-        let e = Emit::new("net-pod-to-imds", Fact::Imds(node)).from(Fact::Exec(p, c)).maybe(id);
-        let e = e.maybe((!opens).then(|| {
-            format!(
-                "metadata-options:{}",
-                ctx.cluster.objects.cloud.get(instance as usize).map_or("", |o| &o.metadata.name)
-            )
-        }));
-        let e = match decided.and_then(|d| Some((d, d.policy?))) {
-            Some((d, policy)) => {
-                let pointer = d.rule.map_or("/spec".to_owned(), |r| r.pointer());
-                e.because(policy, pointer, d.ports.to_string(), d.why)
-            }
-            None if host => e.because(o, "/spec/hostNetwork", "true", "the pod is in the network of its node"),
-            None => e.because(o, "/metadata/namespace", "", "no policy limits what the pod may connect to"),
-        };
-        ctx.emit(e.because(cloud(instance), value.0, value.1.clone(), "the metadata service answers pods"));
-    }
+    let name = ctx.cluster.objects.cloud.get(instance as usize).map_or("", |o| &o.metadata.name);
+    let answers = Answers {
+        because: (cloud(instance), value.0.to_owned(), value.1),
+        why: "the metadata service answers pods",
+        unknown: (!opens).then(|| format!("metadata-options:{name}")),
+    };
+    reach::emit(ctx, p, judged, &|| Emit::new("net-pod-to-imds", Fact::Imds(node)), &answers);
 }

@@ -2,19 +2,10 @@
 //!
 //! List answers name objects; an answer about one completes it. What an answer has that no rule reads is dropped.
 
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-use crate::model::cloud::CloudObject;
+use super::cloud::{Account, after, kept, last, list, text};
 use crate::model::decode::percent_decoded;
-use crate::model::meta::Meta;
-
-/// Objects of an account under construction, by kind and name.
-#[derive(Debug, Default)]
-pub struct Account {
-    objects: BTreeMap<(String, String), Map<String, Value>>,
-}
 
 /// How the answer of a call is taken up: the beginning of the file's name, and what reads it. `rest` is what follows in
 /// the name: objects of the call.
@@ -219,92 +210,48 @@ const CALLS: [(&str, Reader); 37] = [
 /// The call that is not in the table because its answer may lack what the table would ask for.
 const RESOURCE_POLICY: &str = "secretsmanager-get-resource-policy";
 
-impl Account {
-    /// Takes a saved answer up, by the name of its file. `false` for a call that is not known.
-    pub fn answer(&mut self, file: &str, value: &Value) -> bool {
-        let stem = file.rsplit('/').next().unwrap_or(file);
-        self.take(stem.strip_suffix(".json").unwrap_or(stem), value)
+/// Reads an answer, by the name of its call. `false` for a call that is not known.
+pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
+    if let Some(rest) = after(stem, RESOURCE_POLICY) {
+        let name = Some(text(value, "Name")).filter(|n| !n.is_empty()).unwrap_or(rest);
+        account.set("SecretsManagerSecret", name, "Policy", resource_policy(value.get("ResourcePolicy")).as_ref());
+        return true;
     }
+    let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
+    let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
+    read(account, rest, value);
+    true
+}
 
-    /// Takes an answer up, by the name of its call. `false` for a call that is not known.
-    pub fn take(&mut self, stem: &str, value: &Value) -> bool {
-        if let Some(rest) = after(stem, RESOURCE_POLICY) {
-            let name = Some(text(value, "Name")).filter(|n| !n.is_empty()).unwrap_or(rest);
-            self.set("SecretsManagerSecret", name, "Policy", resource_policy(value.get("ResourcePolicy")).as_ref());
-        } else {
-            let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
-            let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
-            read(self, rest, value);
-        }
-        // A page of several says nothing of what is on the others.
-        let whole = value.get("IsTruncated") != Some(&Value::Bool(true))
-            && ["NextToken", "nextToken", "Marker", "NextMarker"].iter().all(|k| text(value, k).is_empty());
-        if whole {
-            self.objects.entry(("Call".to_owned(), stem.to_owned())).or_default();
-        }
-        true
-    }
-
-    /// Documents of versions go to the one policy that has the name, if it is one.
-    fn place_versions(&mut self) {
-        let versions: Vec<(String, Value)> = self
+/// Documents of versions go to the one policy that has the name, if it is one.
+pub(super) fn place_versions(account: &mut Account) {
+    let versions: Vec<(String, Value)> = account
+        .objects
+        .iter()
+        .filter(|((kind, _), _)| kind == "Version")
+        .filter_map(|((_, name), v)| Some((name.clone(), v.get("Document")?.clone())))
+        .collect();
+    account.objects.retain(|(kind, _), _| kind != "Version");
+    for (name, d) in versions {
+        let Some((policy, version)) = name.split_once(' ') else { continue };
+        let own: Vec<(String, String)> = account
             .objects
             .iter()
-            .filter(|((kind, _), _)| kind == "Version")
-            .filter_map(|((_, name), v)| Some((name.clone(), v.get("Document")?.clone())))
-            .collect();
-        self.objects.retain(|(kind, _), _| kind != "Version");
-        for (name, d) in versions {
-            let Some((policy, version)) = name.split_once(' ') else { continue };
-            let own: Vec<(String, String)> = self
-                .objects
-                .iter()
-                .filter(|((kind, arn), p)| {
-                    let default = p.get("DefaultVersionId").and_then(Value::as_str).unwrap_or(version);
-                    kind == "IamPolicy" && last(arn) == policy && default == version
-                })
-                .map(|(k, _)| k.clone())
-                .collect();
-            match own.as_slice() {
-                [(_, arn)] => self.set("IamPolicy", &arn.clone(), "Document", Some(&d)),
-                [] => self.set("IamPolicy", policy, "Document", Some(&d)),
-                _ => {}
-            }
-        }
-    }
-
-    /// The objects, sorted by kind and name.
-    pub fn into_objects(mut self) -> Vec<CloudObject> {
-        self.place_versions();
-        let named = self.objects.into_iter().filter(|((_, name), _)| !name.is_empty());
-        named
-            .map(|((kind, name), spec)| CloudObject {
-                metadata: Meta { namespace: kind, name, ..Meta::default() },
-                spec: Value::Object(spec),
+            .filter(|((kind, arn), p)| {
+                let default = p.get("DefaultVersionId").and_then(Value::as_str).unwrap_or(version);
+                kind == "IamPolicy" && last(arn) == policy && default == version
             })
-            .collect()
-    }
-
-    fn entry(&mut self, kind: &str, name: &str) -> &mut Map<String, Value> {
-        self.objects.entry((kind.to_owned(), name.to_owned())).or_default()
-    }
-
-    /// Keeps some fields of an answer.
-    fn put(&mut self, kind: &str, name: &str, value: &Value, fields: &[&str]) {
-        let entry = self.entry(kind, name);
-        for f in fields {
-            if let Some(v) = value.get(f).filter(|v| !v.is_null()) {
-                entry.insert((*f).to_owned(), v.clone());
-            }
+            .map(|(k, _)| k.clone())
+            .collect();
+        match own.as_slice() {
+            [(_, arn)] => account.set("IamPolicy", &arn.clone(), "Document", Some(&d)),
+            [] => account.set("IamPolicy", policy, "Document", Some(&d)),
+            _ => {}
         }
     }
+}
 
-    fn set(&mut self, kind: &str, name: &str, field: &str, value: Option<&Value>) {
-        if let Some(v) = value.filter(|v| !v.is_null()) {
-            self.entry(kind, name).insert(field.to_owned(), v.clone());
-        }
-    }
-
+impl Account {
     fn role(&mut self, r: &Value) {
         let name = text(r, "RoleName");
         self.put("IamRole", name, r, &["Arn", "CreateDate", "PermissionsBoundary", "Tags"]);
@@ -331,27 +278,6 @@ impl Account {
     }
 }
 
-/// What follows the call in a file name; nothing where it is another call.
-fn after<'a>(stem: &'a str, call: &str) -> Option<&'a str> {
-    match stem.strip_prefix(call)? {
-        "" => Some(""),
-        rest => rest.strip_prefix('-'),
-    }
-}
-
-fn text<'a>(v: &'a Value, field: &str) -> &'a str {
-    v.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'a>(v: &'a Value, field: &str) -> &'a [Value] {
-    v.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn kept(v: &Value, fields: &[&str]) -> Value {
-    let all = fields.iter().filter_map(|f| Some(((*f).to_owned(), v.get(f).filter(|x| !x.is_null())?.clone())));
-    Value::Object(all.collect())
-}
-
 /// ARNs of attached policies.
 fn arns(list: &[Value]) -> Value {
     json!(list.iter().map(|p| text(p, "PolicyArn")).filter(|a| !a.is_empty()).collect::<Vec<_>>())
@@ -368,11 +294,6 @@ fn resource_policy(value: Option<&Value>) -> Option<Value> {
         None | Some(Value::Null) => Some(json!({"Statement": []})),
         some => document(some),
     }
-}
-
-/// The last segment of an ARN or a path.
-fn last(name: &str) -> &str {
-    name.rsplit(['/', ':']).next().unwrap_or(name)
 }
 
 /// A policy document as JSON: the API gives it as JSON, as text, or percent-encoded.
@@ -400,11 +321,12 @@ fn listed(mut document: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cloud::{CloudObject, Provider};
 
     fn objects(answers: &[(&str, Value)]) -> Vec<CloudObject> {
         let mut a = Account::default();
         for (file, v) in answers {
-            assert!(a.answer(file, v), "{file}");
+            assert!(a.answer(Provider::Aws, file, v), "{file}");
         }
         a.into_objects().into_iter().filter(|o| o.kind() != "Call").collect()
     }
@@ -440,12 +362,12 @@ mod tests {
     #[test]
     fn a_call_that_is_not_known_is_said() {
         let mut a = Account::default();
-        assert!(!a.answer("lambda-list-functions.json", &json!({})));
-        assert!(!a.answer("iam-get-rolex.json", &json!({})));
+        assert!(!a.answer(Provider::Aws, "lambda-list-functions.json", &json!({})));
+        assert!(!a.answer(Provider::Aws, "iam-get-rolex.json", &json!({})));
         // Answers of another shape tell of nothing.
         for (call, _) in CALLS {
             for v in [json!(null), json!([]), json!({"Role": 3, "cluster": [], "Policies": {}, "Keys": [3]})] {
-                assert!(a.answer(&format!("{call}-x-y.json"), &v), "{call}");
+                assert!(a.answer(Provider::Aws, &format!("{call}-x-y.json"), &v), "{call}");
             }
         }
         assert!(a.into_objects().iter().all(|o| !o.metadata.name.is_empty()));

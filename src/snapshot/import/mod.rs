@@ -1,6 +1,9 @@
 //! Import of what `kubectl get -o json|yaml` writes, and of plain manifests.
 
-pub mod aws;
+mod aws;
+mod azure;
+pub mod cloud;
+mod gcp;
 pub mod prepare;
 pub mod reader;
 pub mod yaml;
@@ -10,6 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Snapshot;
+use crate::model::cloud::Provider;
 use crate::model::{Gap, Kind, Version};
 use prepare::{group_of, text};
 
@@ -22,8 +26,8 @@ pub struct Importer {
     pub accepted: usize,
     /// Kinds kpath does not read, with counts.
     other_kinds: BTreeMap<String, usize>,
-    /// Objects of an AWS account.
-    account: aws::Account,
+    /// Objects of cloud accounts.
+    account: cloud::Account,
 }
 
 impl Importer {
@@ -206,18 +210,19 @@ impl Importer {
         }
     }
 
-    /// Takes the saved answer of a call of the AWS CLI; what is malformed is noted by its file.
-    pub fn aws(&mut self, file: &str, bytes: &[u8]) {
+    /// Takes the saved answer of a call of a cloud's command line; what is malformed is noted by its file.
+    pub fn cloud(&mut self, provider: Provider, file: &str, bytes: &[u8]) {
         match serde_json::from_slice::<Value>(bytes) {
-            Ok(v) if self.account.answer(file, &v) => {
+            Ok(v) if self.account.answer(provider, file, &v) => {
                 self.snapshot.read.insert(Kind::CloudObject);
             }
             Ok(_) => self.skip(file, "", "a call that kpath does not read".into()),
             Err(e) => {
                 let call = file.rsplit('/').next().unwrap_or(file);
                 let call = call.strip_suffix(".json").unwrap_or(call);
+                let call = call.strip_prefix(provider.program()).and_then(|c| c.strip_prefix('-')).unwrap_or(call);
                 self.snapshot.gaps.push(Gap {
-                    id: format!("unread:{call}"),
+                    id: format!("unread:{}", provider.call(call)),
                     file: file.to_owned(),
                     reason: format!("malformed JSON: {}", crate::model::decode::redact(&e.to_string())),
                     hides: "cloud objects that could add or block a step".into(),

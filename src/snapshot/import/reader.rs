@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Importer, yaml};
 use crate::model::Kind;
+use crate::model::cloud::Provider;
 use crate::snapshot::Snapshot;
 
 /// Why an input could not be used at all.
@@ -70,18 +71,18 @@ pub fn read(path: &Path) -> Result<Snapshot, ImportError> {
     Ok(snapshot)
 }
 
-/// Adds the saved answers of the AWS CLI in a folder to a snapshot.
+/// Adds the saved answers of a cloud's command line in a folder to a snapshot.
 ///
 /// # Errors
 /// [`ImportError::Read`] when the folder cannot be read.
-pub fn read_aws(snapshot: &mut Snapshot, dir: &Path) -> Result<(), ImportError> {
+pub fn read_answers(snapshot: &mut Snapshot, provider: Provider, dir: &Path) -> Result<(), ImportError> {
     let mut importer = Importer::default();
     let mut files = Vec::new();
     walk(dir, 0, &mut files).map_err(|source| ImportError::Read { path: dir.display().to_string(), source })?;
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
         let name = file.strip_prefix(dir).unwrap_or(file).to_string_lossy().into_owned();
         match fs::read(file) {
-            Ok(bytes) => importer.aws(&name, &bytes),
+            Ok(bytes) => importer.cloud(provider, &name, &bytes),
             Err(e) => importer.unread_file(&name, format!("cannot be read: {e}")),
         }
     }
@@ -97,8 +98,8 @@ pub fn read_aws(snapshot: &mut Snapshot, dir: &Path) -> Result<(), ImportError> 
 pub fn read_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Snapshot {
     let mut importer = Importer::default();
     for (name, text) in texts {
-        if name.starts_with("aws/") {
-            importer.aws(name, text.as_bytes());
+        if let Some(provider) = Provider::of_folder(name) {
+            importer.cloud(provider, name, text.as_bytes());
             continue;
         }
         take(&mut importer, text.as_bytes(), name, kind_hint(name), false);
@@ -126,10 +127,10 @@ fn walk(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()>
 fn one_file(importer: &mut Importer, root: &Path, path: &Path) {
     let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    // Answers of the AWS CLI beside the cluster.
-    if name.starts_with("aws/") && extension == "json" {
+    // Answers of the command line of a cloud beside the cluster.
+    if let Some(provider) = Provider::of_folder(&name).filter(|_| extension == "json") {
         match fs::read(path) {
-            Ok(bytes) => importer.aws(&name, &bytes),
+            Ok(bytes) => importer.cloud(provider, &name, &bytes),
             Err(e) => importer.unread_file(&name, format!("cannot be read: {e}")),
         }
         return;

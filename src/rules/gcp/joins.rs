@@ -1,0 +1,220 @@
+//! From service accounts of the cluster to members of policies: Workload Identity Federation for GKE.
+
+use std::collections::BTreeMap;
+
+use super::depending;
+use super::world::{World, cloud, segment};
+use crate::model::cloud::CloudObject;
+use crate::model::kind::{Kind, Obj};
+use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::fact::Fact;
+use crate::rules::federation::{Tokens, Way};
+
+/// A pool of workload identities that accounts of the cluster are in.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name, which is the audience of its tokens too: `PROJECT.svc.id.goog`.
+    pub name: String,
+    /// Cluster that has it, if it was described.
+    pub cluster: Option<u32>,
+    /// Ids of what leaves it open.
+    pub unknowns: Vec<String>,
+}
+
+/// The pools of each cluster that this one may be; without a described cluster, each pool that a policy names.
+pub fn pools(world: &World<'_>) -> Vec<Pool> {
+    let clusters = clusters(world);
+    if clusters.is_empty() {
+        let named = world.of("GcpMember").filter_map(|(_, m)| Some(Member::new(&m.metadata.name)?.pool));
+        let named: std::collections::BTreeSet<String> = named.collect();
+        let unread = || vec!["unread:gcloud-container-clusters-describe".to_owned()];
+        return named.into_iter().map(|name| Pool { name, cluster: None, unknowns: unread() }).collect();
+    }
+    let pool = |(index, c, unknown): (u32, &CloudObject, Option<String>)| {
+        let name = c.spec.pointer("/workloadIdentityConfig/workloadPool").and_then(|p| p.as_str())?;
+        Some(Pool { name: name.to_owned(), cluster: Some(index), unknowns: unknown.into_iter().collect() })
+    };
+    clusters.into_iter().filter_map(pool).collect()
+}
+
+/// Clusters of the project that this one may be: the only one, the one that its instances name, or each of several.
+pub fn clusters<'c>(world: &World<'c>) -> Vec<(u32, &'c CloudObject, Option<String>)> {
+    let mut all: Vec<_> = world.of("GcpCluster").collect();
+    let ids: Vec<&str> = world.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).collect();
+    let ids: Vec<&str> = ids.into_iter().filter(|id| !id.is_empty()).collect();
+    let named: Vec<&str> = ids
+        .iter()
+        .filter_map(|id| world.find("GcpInstance", id.rsplit('/').next()?))
+        .filter_map(|(_, i)| i.spec.pointer("/metadata/cluster-name")?.as_str())
+        .collect();
+    if let Some(name) = named.first().filter(|n| named.iter().all(|x| x == *n)) {
+        if all.iter().any(|(_, c)| c.metadata.name == **name) {
+            all.retain(|(_, c)| c.metadata.name == **name);
+        }
+    }
+    let projects: Vec<&str> =
+        ids.iter().filter_map(|id| id.strip_prefix("gce://")).filter_map(|r| r.split('/').next()).collect();
+    let elsewhere = |c: &CloudObject| {
+        let own = segment(c.text("selfLink"), "projects");
+        !ids.is_empty() && !projects.iter().any(|p| own.is_none_or(|o| o == *p))
+    };
+    let several = all.len() > 1;
+    let unknown = |c: &CloudObject| (several || elsewhere(c)).then(|| format!("gke-cluster:{}", c.metadata.name));
+    all.into_iter().map(|(i, c)| (i, c, unknown(c))).collect()
+}
+
+/// Whom of a pool a member of a policy means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    Account(String, String),
+    Uid(String),
+    Namespace(String),
+    Cluster(String),
+    All,
+}
+
+/// A member of a policy that is of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    pool: String,
+    whom: Whom,
+}
+
+impl Member {
+    /// Reads a member; `None` for any other ("Principal identifiers").
+    fn new(text: &str) -> Option<Self> {
+        const SUFFIX: &str = ".svc.id.goog";
+        if let Some(legacy) = text.strip_prefix("serviceAccount:") {
+            let (pool, account) = legacy.strip_suffix(']')?.split_once('[')?;
+            let (ns, name) = account.split_once('/')?;
+            let whom = Whom::Account(ns.to_owned(), name.to_owned());
+            return pool.ends_with(SUFFIX).then(|| Member { pool: pool.to_owned(), whom });
+        }
+        let (scheme, rest) = text.split_once("://iam.googleapis.com/")?;
+        let (_, rest) = rest.split_once("/workloadIdentityPools/")?;
+        let (pool, rest) = rest.split_once('/')?;
+        if !pool.ends_with(SUFFIX) {
+            return None;
+        }
+        let whom = match (scheme, rest) {
+            ("principalSet", "*") => Whom::All,
+            ("principalSet", r) => match r.split_once('/')? {
+                ("namespace", ns) => Whom::Namespace(ns.to_owned()),
+                ("kubernetes.cluster", url) => Whom::Cluster(url.to_owned()),
+                _ => return None,
+            },
+            (_, r) => match r.split_once('/')? {
+                ("kubernetes.serviceaccount.uid", uid) => Whom::Uid(uid.to_owned()),
+                ("subject", s) => {
+                    let (ns, name) = s.strip_prefix("ns/")?.split_once("/sa/")?;
+                    Whom::Account(ns.to_owned(), name.to_owned())
+                }
+                _ => return None,
+            },
+        };
+        Some(Member { pool: pool.to_owned(), whom })
+    }
+}
+
+/// Emits the step from tokens of accounts to the members that they are.
+pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
+    let tokens = Tokens::new(ctx);
+    let accounts: Vec<(String, String, String)> = ctx
+        .cluster
+        .objects
+        .service_accounts
+        .iter()
+        .map(|a| {
+            let m = &a.metadata;
+            (m.namespace.clone(), m.name.clone(), m.uid.clone())
+        })
+        .collect();
+    let mut by_namespace: BTreeMap<&str, Vec<&(String, String, String)>> = BTreeMap::new();
+    for a in &accounts {
+        by_namespace.entry(a.0.as_str()).or_default().push(a);
+    }
+    for (index, m) in world.of("GcpMember") {
+        let Some(member) = Member::new(&m.metadata.name) else { continue };
+        for pool in pools.iter().filter(|p| p.name == member.pool) {
+            let link = pool.cluster.and_then(|c| ctx.cluster.objects.cloud.get(c as usize)).map(|c| c.text("selfLink"));
+            let step = |way: Way| {
+                let why = match way {
+                    Way::Held => "the pool knows the account as this member",
+                    Way::Chosen => "the pool takes any token of the account for it",
+                    Way::Claimed => "the member is an account that nobody has yet",
+                };
+                let e = Emit::scope(Fact::CloudPrincipal(index));
+                let e = e.because(cloud(index), "/metadata/name", m.metadata.name.clone(), why);
+                let pointer = "/spec/workloadIdentityConfig/workloadPool";
+                let e = match pool.cluster {
+                    Some(c) => e.because(cloud(c), pointer, pool.name.clone(), "the cluster has this pool"),
+                    None => e,
+                };
+                depending(e, &pool.unknowns)
+            };
+            let meant: Vec<&(String, String, String)> = match &member.whom {
+                Whom::All => accounts.iter().collect(),
+                // Where the cluster was not described it may be this one.
+                Whom::Cluster(url) if link.is_none_or(|l| same_cluster(l, url)) => accounts.iter().collect(),
+                Whom::Cluster(_) => Vec::new(),
+                Whom::Namespace(ns) => by_namespace.get(ns.as_str()).cloned().unwrap_or_default(),
+                Whom::Uid(uid) => accounts.iter().filter(|a| a.2 == *uid).collect(),
+                Whom::Account(ns, name) => {
+                    let here = by_namespace.get(ns.as_str()).cloned().unwrap_or_default();
+                    here.into_iter().filter(|a| a.1 == *name).collect()
+                }
+            };
+            for (ns, name, _) in meant {
+                tokens.account(ctx, (ns, name), &pool.name, &step);
+            }
+            match &member.whom {
+                Whom::Account(ns, name) => tokens.claimed(ctx, (ns, name), &step),
+                Whom::Namespace(ns) if ctx.ns(ns).is_none() => tokens.claimed(ctx, (ns, "default"), &step),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether two links mean one cluster: one of a zone says `zones` or `locations`.
+fn same_cluster(a: &str, b: &str) -> bool {
+    let parts = |l: &str| {
+        let place = segment(l, "locations").or(segment(l, "zones")).map(str::to_owned);
+        (segment(l, "projects").map(str::to_owned), place, segment(l, "clusters").map(str::to_owned))
+    };
+    parts(a) == parts(b)
+}
+
+/// The object of a node in evidence.
+pub fn node(index: u32) -> Obj {
+    Obj { kind: Kind::Node, index }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_pools_are_read() {
+        let of = |m: &str| Member::new(m).map(|m| m.whom);
+        let account = Whom::Account("prod".into(), "app".into());
+        let start = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p.svc.id.goog";
+        assert_eq!(of("serviceAccount:p.svc.id.goog[prod/app]"), Some(account.clone()));
+        assert_eq!(of(&format!("principal:{start}/subject/ns/prod/sa/app")), Some(account));
+        assert_eq!(of(&format!("principalSet:{start}/namespace/prod")), Some(Whom::Namespace("prod".into())));
+        assert_eq!(of(&format!("principalSet:{start}/*")), Some(Whom::All));
+        assert_eq!(of(&format!("principal:{start}/kubernetes.serviceaccount.uid/u")), Some(Whom::Uid("u".into())));
+        let url = "https://container.googleapis.com/v1/projects/p/locations/eu/clusters/c";
+        assert_eq!(of(&format!("principalSet:{start}/kubernetes.cluster/{url}")), Some(Whom::Cluster(url.into())));
+        for other in [
+            "serviceAccount:app@p.iam.gserviceaccount.com",
+            "user:a@example.com",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/github/*",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p.svc.id.goog/attribute.x/y",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert!(same_cluster(url, "https://container.googleapis.com/v1/projects/p/zones/eu/clusters/c"));
+        assert!(!same_cluster(url, "https://container.googleapis.com/v1/projects/q/zones/eu/clusters/c"));
+    }
+}

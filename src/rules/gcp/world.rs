@@ -1,0 +1,252 @@
+//! Projects, their policies and who is named in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::roles;
+use crate::iam::pattern::matches_action;
+use crate::model::Cluster;
+use crate::model::cloud::CloudObject;
+use crate::model::kind::{Kind, Obj};
+use crate::rules::fact::Access;
+
+/// A role given to a member by a binding of a policy.
+#[derive(Debug)]
+pub struct Given<'c> {
+    /// Object that the policy is of.
+    pub object: u32,
+    /// Pointer to the member in the policy.
+    pub pointer: String,
+    /// The role's name.
+    pub role: &'c str,
+    /// What the role holds; nothing where that is not known.
+    pub holds: Option<BTreeSet<String>>,
+    /// Ids of what leaves it open.
+    pub unknowns: Vec<String>,
+}
+
+/// The policies, as rules need them.
+#[derive(Debug)]
+pub struct World<'c> {
+    /// Cluster with the objects of its projects.
+    pub cluster: &'c Cluster,
+    /// What each principal was given, by number of its object.
+    pub given: BTreeMap<u32, Vec<Given<'c>>>,
+    /// Project of the cluster's nodes, or the only one that was read.
+    pub project: String,
+    denies: Vec<Deny<'c>>,
+    /// Ids of deny policies that were not read.
+    unread: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Deny<'c> {
+    name: &'c str,
+    principals: Vec<&'c str>,
+    permissions: Vec<&'c str>,
+    /// Whether it has exceptions or a condition.
+    open: bool,
+}
+
+impl<'c> World<'c> {
+    /// Reads the policies.
+    pub fn new(cluster: &'c Cluster) -> Self {
+        let mut world =
+            World { cluster, given: BTreeMap::new(), project: String::new(), denies: Vec::new(), unread: Vec::new() };
+        world.project = world.own_project();
+        world.read_denies();
+        for (object, o) in (0u32..).zip(&cluster.objects.cloud) {
+            for (n, b) in o.list("bindings").iter().enumerate() {
+                world.binding(object, n, b);
+            }
+        }
+        world
+    }
+
+    /// An object by kind and name.
+    pub fn find(&self, kind: &str, name: &str) -> Option<(u32, &'c CloudObject)> {
+        let index = self.cluster.find(Kind::CloudObject, kind, name)?;
+        self.cluster.objects.cloud.get(index as usize).map(|o| (index, o))
+    }
+
+    /// Objects of a kind.
+    pub fn of(&self, kind: &'static str) -> impl Iterator<Item = (u32, &'c CloudObject)> + use<'c> {
+        let all = (0u32..).zip(&self.cluster.objects.cloud);
+        all.filter(move |(_, o)| o.kind() == kind)
+    }
+
+    fn own_project(&self) -> String {
+        let nodes = self.cluster.objects.nodes.iter();
+        let of_nodes = nodes.filter_map(|n| n.spec.provider_id.strip_prefix("gce://")?.split('/').next()).next();
+        let of_cluster = self.of("GcpCluster").find_map(|(_, c)| segment(c.text("selfLink"), "projects"));
+        let only = self.of("GcpProject").next().map(|(_, p)| p.metadata.name.as_str());
+        of_nodes.or(of_cluster).or(only).unwrap_or_default().to_owned()
+    }
+
+    fn read_denies(&mut self) {
+        let listed = self
+            .cluster
+            .objects
+            .cloud
+            .iter()
+            .any(|o| o.kind() == "Call" && o.metadata.name.starts_with("gcloud-iam-policies-"));
+        if !listed {
+            self.unread.push("unread:gcloud-iam-policies-list".to_owned());
+        }
+        for (_, p) in self.of("GcpDenyPolicy") {
+            // A list names policies without their rules.
+            if p.list("rules").is_empty() {
+                self.unread.push(format!("unread:gcloud-iam-policies-get-{}", p.metadata.name));
+            }
+            for r in p.list("rules") {
+                let texts = |field: &str| {
+                    let all = r.get(field).and_then(Value::as_array).into_iter().flatten();
+                    all.filter_map(Value::as_str).collect::<Vec<_>>()
+                };
+                let exceptions = !texts("exceptionPrincipals").is_empty() || !texts("exceptionPermissions").is_empty();
+                self.denies.push(Deny {
+                    name: &p.metadata.name,
+                    principals: texts("deniedPrincipals"),
+                    permissions: texts("deniedPermissions"),
+                    open: exceptions || r.get("conditional").is_some(),
+                });
+            }
+        }
+    }
+
+    /// What a role holds: as an answer says, as a table does, or not known.
+    fn role(&self, role: &str) -> Option<BTreeSet<String>> {
+        if let Some((_, r)) = self.find("GcpRole", role) {
+            return Some(r.list("includedPermissions").iter().filter_map(|p| p.as_str().map(str::to_owned)).collect());
+        }
+        Some(roles::predefined(role)?.into_iter().map(str::to_owned).collect())
+    }
+
+    fn binding(&mut self, object: u32, n: usize, b: &'c Value) {
+        let role = b.get("role").and_then(Value::as_str).unwrap_or_default();
+        let holds = self.role(role);
+        let mut unknowns: Vec<String> =
+            b.get("condition").and_then(Value::as_str).map(|t| format!("iam-condition:{t}")).into_iter().collect();
+        if holds.is_none() {
+            unknowns.push(format!("unread:gcloud-iam-roles-describe-{role}"));
+        }
+        let members = b.get("members").and_then(Value::as_array).into_iter().flatten();
+        for (m, member) in members.enumerate() {
+            let Some(principal) = member.as_str().and_then(|m| self.principal(m)) else { continue };
+            self.given.entry(principal).or_default().push(Given {
+                object,
+                pointer: format!("/spec/bindings/{n}/members/{m}"),
+                role,
+                holds: holds.clone(),
+                unknowns: unknowns.clone(),
+            });
+        }
+    }
+
+    /// Number of the object that a member of a policy is.
+    fn principal(&self, member: &str) -> Option<u32> {
+        let own = member.strip_prefix("serviceAccount:").filter(|e| !e.contains('['));
+        let found = own.map_or_else(|| self.find("GcpMember", member), |email| self.find("GcpServiceAccount", email));
+        found.map(|(i, _)| i)
+    }
+
+    /// What deny policies say of a permission of a principal: `None` where one denies it, else ids of what may.
+    pub fn denied(&self, principal: &CloudObject, permission: &str) -> Option<Vec<String>> {
+        let mut out = self.unread.clone();
+        let (service, rest) = permission.split_once('.').unwrap_or((permission, ""));
+        let service = if service == "resourcemanager" { "cloudresourcemanager" } else { service };
+        let full = format!("{service}.googleapis.com/{rest}");
+        for d in &self.denies {
+            if !d.permissions.iter().any(|p| matches_action(p, &full)) {
+                continue;
+            }
+            let own = format!("/serviceAccounts/{}", principal.metadata.name);
+            let meant = |p: &&str| p.ends_with("public:all") || p.ends_with(&own) || **p == principal.metadata.name;
+            if d.principals.iter().any(|p| meant(&p)) && !d.open {
+                return None;
+            }
+            out.push(format!("deny-policy:{}", d.name));
+        }
+        out.sort();
+        out.dedup();
+        Some(out)
+    }
+
+    /// Project of an object: that of its path, its address or its list; the only one where nothing says.
+    pub fn project_of(&self, o: &CloudObject) -> String {
+        let from_path = || segment(o.text("path"), "projects").or(segment(o.text("selfLink"), "projects"));
+        let from_email = || {
+            let (_, domain) = o.metadata.name.split_once('@')?;
+            domain.strip_suffix(".iam.gserviceaccount.com")
+        };
+        let own = match o.kind() {
+            "GcpProject" => Some(o.metadata.name.as_str()),
+            "GcpServiceAccount" => Some(o.text("projectId")).filter(|p| !p.is_empty()).or_else(from_email),
+            _ => from_path(),
+        };
+        match own {
+            Some(p) => self.by_number(p).unwrap_or_else(|| p.to_owned()),
+            None => self.project.clone(),
+        }
+    }
+
+    /// The project that has this number.
+    fn by_number(&self, number: &str) -> Option<String> {
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let own = |p: &CloudObject| {
+            let text = p.spec.get("projectNumber").map(|v| v.to_string()).unwrap_or_default();
+            text.trim_matches('"') == number || p.text("defaultServiceAccount").starts_with(&format!("{number}-"))
+        };
+        let named = self.of("GcpProject").find(|(_, p)| own(p)).map(|(_, p)| p.metadata.name.clone());
+        // With one project, the number can be of no other.
+        named.or_else(|| (self.of("GcpProject").count() <= 1).then(|| self.project.clone()))
+    }
+
+    /// What is above an object, nearest first: the key ring of a key, its project, folders, the organization.
+    pub fn above(&self, o: &CloudObject) -> Vec<u32> {
+        let mut out = Vec::new();
+        if let Some(ring) = segment(o.text("path"), "keyRings").filter(|_| o.kind() == "GcpKmsKey") {
+            out.extend(self.find("GcpKeyRing", ring).map(|(i, _)| i));
+        }
+        if o.kind() != "GcpProject" {
+            out.extend(self.find("GcpProject", &self.project_of(o)).map(|(i, _)| i));
+        }
+        let project = self.find("GcpProject", &self.project_of(o)).map(|(_, p)| p);
+        for a in project.map(|p| p.list("ancestors")).unwrap_or_default() {
+            let text = |f: &str| a.get(f).and_then(Value::as_str).unwrap_or_default();
+            let kind = match text("type") {
+                "folder" => "GcpFolder",
+                "organization" => "GcpOrganization",
+                _ => continue,
+            };
+            out.extend(self.find(kind, text("id")).map(|(i, _)| i));
+        }
+        out
+    }
+
+    /// What a given role holds of an access: the permission, or any where the role is not known.
+    pub fn permission(given: &Given<'_>, access: Access) -> Option<String> {
+        let Some(holds) = &given.holds else { return Some(String::new()) };
+        if access == Access::ClusterAdmin {
+            let pair = roles::CLUSTER_ADMIN.iter().find(|pair| pair.iter().all(|p| holds.contains(*p)));
+            return pair.map(|[_, p]| (*p).to_owned());
+        }
+        let (_, permissions) = roles::PERMISSIONS.iter().find(|(a, _)| *a == access)?;
+        permissions.iter().find(|p| holds.contains(**p)).map(|p| (*p).to_owned())
+    }
+}
+
+/// The segment of a path or a link after another.
+pub fn segment<'a>(path: &'a str, after: &str) -> Option<&'a str> {
+    let mut parts = path.split('/');
+    parts.find(|p| *p == after)?;
+    parts.next().filter(|p| !p.is_empty())
+}
+
+/// A cloud object in evidence.
+pub fn cloud(index: u32) -> Obj {
+    Obj { kind: Kind::CloudObject, index }
+}
