@@ -35,8 +35,12 @@ pub fn clean(text: &str) -> String {
 }
 
 fn wrap(text: &str, indent: &str, first: &str, width: usize) -> String {
-    let options =
-        textwrap::Options::new(width.max(40)).initial_indent(first).subsequent_indent(indent).break_words(false);
+    let options = textwrap::Options::new(width.max(40))
+        .initial_indent(first)
+        .subsequent_indent(indent)
+        .break_words(false)
+        // A value that is broken at its hyphens cannot be copied.
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(&clean(text), options)
 }
 

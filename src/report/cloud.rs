@@ -114,6 +114,7 @@ fn azure(object: Option<&CloudObject>, o: &ObjectName) -> String {
         "AzureRoleAssignment" => {
             format!("az role assignment list --assignee-object-id {} --scope {}", text("principalId"), text("scope"))
         }
+        "AzureScope" => format!("az role assignment list --scope {name}"),
         "AzureRoleDefinition" => format!("az role definition list --name {}", text("roleName")),
         "AzureScaleSet" => format!("az vmss show --ids {}", text("id")),
         "AzureVirtualMachine" => format!("az vm show --ids {}", text("id")),

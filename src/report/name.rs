@@ -199,6 +199,10 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             let o = cluster.objects.cloud.get(i as usize);
             format!("acts as role:{}", o.map_or("", principal))
         }
+        Fact::CloudMember(i) => {
+            let o = cluster.objects.cloud.get(i as usize);
+            format!("is known to policies as {}", o.map_or("", principal))
+        }
         Fact::CloudScoped(i, _) => {
             let o = cluster.objects.cloud.get(i as usize);
             format!("acts for some APIs as role:{}", o.map_or("", principal))

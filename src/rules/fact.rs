@@ -215,6 +215,8 @@ pub enum Fact {
     Internet,
     /// Acts as a user or a role of a cloud account, by number of the object.
     CloudPrincipal(u32),
+    /// Is a member of a policy of Google Cloud by a token of the cluster, by number of the member.
+    CloudMember(u32),
     /// Reads or decrypts with an object of a cloud account, by number.
     CloudResource(u32),
     /// Has an access to everything below a project, a folder or a scope, by number of its object.
@@ -433,6 +435,7 @@ impl Fact {
                 | Fact::KubeletCommands(_)
                 | Fact::KubeletLogs(_)
                 | Fact::AnyPrincipal
+                | Fact::CloudMember(_)
                 | Fact::RoutesSomewhere
                 | Fact::NetClass(_)
                 | Fact::NetOpen

@@ -75,7 +75,8 @@ fn accounts_of_other_partitions_are_read_alike() {
         for (file, expected) in [("fires", true), ("near-miss", false)] {
             let path = repo(&format!("testdata/techniques/{}/{file}.yaml", t.id));
             let account = account_of(&path);
-            let Some(text) = std::fs::read_to_string(&path).ok().filter(|_| !account.is_empty()) else { continue };
+            let own = account.iter().any(|(call, _)| call.starts_with("aws/"));
+            let Some(text) = std::fs::read_to_string(&path).ok().filter(|_| own) else { continue };
             for partition in ["arn:aws-cn:", "arn:aws-us-gov:"] {
                 let other = |s: &str| s.replace("arn:aws:", partition);
                 let account: Vec<_> = account.iter().map(|(call, answer)| (call.clone(), other(answer))).collect();

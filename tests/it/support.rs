@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use kpath::model::cloud::Provider;
 use kpath::model::Cluster;
+use kpath::model::cloud::Provider;
 use kpath::snapshot::import::reader;
 use kpath::snapshot::{ClusterOptions, Snapshot};
 

@@ -172,8 +172,9 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
         }
         if held(ctx, Access::Federate) {
             for (index, o) in world.of("AzureIdentity").filter(|(_, o)| covers(at, o.text("id"))) {
-                let e =
-                    Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudHolds(Access::Federate, scope)).tier(3);
+                let e = Emit::new("azure-federated-credential-write", Fact::CloudPrincipal(index))
+                    .from(Fact::CloudHolds(Access::Federate, scope))
+                    .tier(3);
                 ctx.emit(e.because(
                     cloud(index),
                     "/spec/id",
@@ -200,7 +201,7 @@ fn policy(ctx: &mut Ctx<'_>, world: &World<'_>, scope: u32, at: &str) {
     let whole = subscription.is_some_and(|s| covers(at, &format!("/subscriptions/{s}")));
     if whole {
         for (a, b) in [(from, Fact::AccountAdmin), (Fact::AccountAdmin, from)] {
-            let e = Emit::scope(b).from(a);
+            let e = Emit::new("azure-rbac-write", b).from(a);
             ctx.emit(e.because(
                 cloud(scope),
                 "/metadata/name",

@@ -28,7 +28,8 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let Some(p) = world.cluster.objects.cloud.get(*principal as usize) else { continue };
         let acts: Vec<&Given<'_>> = given.iter().filter(|g| has(g, ACT_AS)).collect();
         let starts: Vec<&Given<'_>> = given.iter().filter(|g| STARTS.iter().any(|s| has(g, s))).collect();
-        let mut from = vec![(Fact::CloudPrincipal(*principal), None)];
+        let own = if of_pool(p) { Fact::CloudMember(*principal) } else { Fact::CloudPrincipal(*principal) };
+        let mut from = vec![(own, None)];
         from.extend(scoped.iter().filter(|(i, _)| i == principal).map(|(i, a)| (Fact::CloudScoped(*i, *a), Some(*a))));
         for (from, apis) in from {
             for g in given {
@@ -113,8 +114,8 @@ fn one(
     if to == from || (access == Access::CreateKeys && keys_forbidden(world)) {
         return;
     }
-    let technique = technique.or(of_pool(p).then_some("gcp-workload-identity-direct"));
-    let e = technique.map_or_else(|| Emit::scope(to), |t| Emit::new(t, to)).from(from);
+    let direct = if of_pool(p) { "gcp-workload-identity-direct" } else { "gcp-iam-grant" };
+    let e = Emit::new(technique.unwrap_or(direct), to).from(from);
     let e = if access == Access::CreateKeys { depending(e.tier(2), &keys_unknown(world)) } else { e };
     let mut e = depending(because(e, g, &member(p)), &denied);
     // To change an instance that has a service account takes the right to act as that.

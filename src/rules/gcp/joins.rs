@@ -135,6 +135,19 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
     }
     for (index, m) in world.of("GcpMember") {
         let Some(member) = Member::new(&m.metadata.name) else { continue };
+        // Who is asked about by the name of the member is the member.
+        for (from, to) in [
+            (Fact::CloudPrincipal(index), Fact::CloudMember(index)),
+            (Fact::CloudMember(index), Fact::CloudPrincipal(index)),
+        ] {
+            let name = m.metadata.name.clone();
+            ctx.emit(Emit::scope(to).from(from).because(
+                cloud(index),
+                "/metadata/name",
+                name,
+                "the member of policies",
+            ));
+        }
         for pool in pools.iter().filter(|p| p.name == member.pool) {
             let link = pool.cluster.and_then(|c| ctx.cluster.objects.cloud.get(c as usize)).map(|c| c.text("selfLink"));
             let step = |way: Way| {
@@ -143,7 +156,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
                     Way::Chosen => "the pool takes any token of the account for it",
                     Way::Claimed => "the member is an account that nobody has yet",
                 };
-                let e = Emit::scope(Fact::CloudPrincipal(index));
+                let e = Emit::scope(Fact::CloudMember(index));
                 let e = e.because(cloud(index), "/metadata/name", m.metadata.name.clone(), why);
                 let pointer = "/spec/workloadIdentityConfig/workloadPool";
                 let e = match pool.cluster {
