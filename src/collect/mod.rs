@@ -219,7 +219,7 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
 }
 
 /// Actions that reading an account needs, sorted (Service Authorization Reference).
-pub const AWS_ACTIONS: [&str; 31] = [
+pub const AWS_ACTIONS: [&str; 32] = [
     "ec2:DescribeInstances",
     "eks:DescribeAccessEntry",
     "eks:DescribeCluster",
@@ -247,6 +247,7 @@ pub const AWS_ACTIONS: [&str; 31] = [
     "organizations:ListPoliciesForTarget",
     "s3:GetBucketPolicy",
     "s3:GetBucketPublicAccessBlock",
+    "s3:GetEncryptionConfiguration",
     "s3:ListAllMyBuckets",
     "secretsmanager:GetResourcePolicy",
     "secretsmanager:ListSecrets",

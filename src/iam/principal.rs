@@ -14,6 +14,8 @@ pub enum Caller {
     Federated(String),
     /// A service of AWS: `ec2.amazonaws.com`.
     Service(String),
+    /// Somebody without any credential.
+    Anonymous,
 }
 
 /// How a statement means a caller; the strongest counts.
@@ -55,7 +57,7 @@ impl Caller {
     pub fn account(&self) -> Option<&str> {
         match self {
             Caller::User(arn) | Caller::Session(arn, _) | Caller::Federated(arn) => account(arn),
-            Caller::Service(_) => None,
+            Caller::Service(_) | Caller::Anonymous => None,
         }
     }
 
@@ -103,6 +105,7 @@ impl Caller {
                 Caller::Session(arn, role) => has(arn) && has(role),
                 Caller::Federated(arn) => list.contains(&Named::Federated(arn.clone())),
                 Caller::Service(name) => list.contains(&Named::Service(name.clone())),
+                Caller::Anonymous => false,
             }
     }
 }

@@ -64,7 +64,22 @@ impl Provider {
 
     /// Whose call the name of an unknown is; `None` for what is no call. Those of AWS have no prefix, but that of a service.
     pub fn of_call(name: &str) -> Option<Self> {
-        const SERVICES: [&str; 8] = ["iam", "eks", "kms", "s3api", "organizations", "sts", "ec2", "secretsmanager"];
+        const SERVICES: [&str; 14] = [
+            "iam",
+            "eks",
+            "kms",
+            "s3api",
+            "s3control",
+            "organizations",
+            "sts",
+            "ec2",
+            "ecr",
+            "ecs",
+            "lambda",
+            "codebuild",
+            "cloudformation",
+            "secretsmanager",
+        ];
         let (first, _) = name.split_once('-')?;
         match first {
             "gcloud" => Some(Provider::Gcp),
@@ -107,9 +122,12 @@ impl CloudObject {
         &self.metadata.namespace
     }
 
-    /// Whose account the object is of.
+    /// Whose account the object is of; of an answer that was read, whose call it is.
     pub fn provider(&self) -> Provider {
-        Provider::of_kind(self.kind())
+        match self.kind() {
+            "Call" => Provider::of_call(&self.metadata.name).unwrap_or(Provider::Aws),
+            kind => Provider::of_kind(kind),
+        }
     }
 
     /// A text of the spec; empty where it is not there.

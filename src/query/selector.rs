@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::FactId;
-use crate::model::cloud::Provider;
+use crate::model::cloud::{CloudObject, Provider};
 use crate::model::{Cluster, Kind};
 use crate::rules::Attack;
 use crate::rules::fact::{Fact, Subject};
@@ -45,7 +45,7 @@ pub struct Selection {
 }
 
 /// Kind words that selectors start with.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "internet",
     "cluster-admin",
     "every-secret",
@@ -67,6 +67,7 @@ const WORDS: [&str; 22] = [
     "bucket",
     "cloud-secret",
     "vault",
+    "volume",
     "account-admin",
 ];
 
@@ -201,7 +202,7 @@ fn term_selection(
             .or_else(|| Some(format!("selectors start with one of: {}", WORDS.join(" "))));
         return Err(error(whole, at, word.chars().count(), format!("unknown selector {word:?}"), hint));
     }
-    if matches!(word, "role" | "kms" | "bucket" | "cloud-secret" | "vault") {
+    if matches!(word, "role" | "kms" | "bucket" | "cloud-secret" | "vault" | "volume") {
         return cloud(attack, cluster, whole, at, term, allow_empty);
     }
     if let Some(args) = rest.strip_prefix('(') {
@@ -245,7 +246,8 @@ fn term_selection(
             let all = attack.repositories.iter().zip(0u32..).filter(|(r, _)| glob(path, r));
             s.facts.extend(all.filter_map(|(_, n)| attack.id(Fact::ImageWrite(n))));
             if s.facts.is_empty() && !allow_empty {
-                let hint = match attack.repositories.is_empty() {
+                let none = (0..attack.repositories.len() as u32).all(|n| attack.id(Fact::ImageWrite(n)).is_none());
+                let hint = match none {
                     true => Some("an image is a start, not a target".to_owned()),
                     false => nearest(path, attack.repositories.iter().map(String::as_str))
                         .map(|n| format!("did you mean {n:?}? An image is named without its tag")),
@@ -323,7 +325,7 @@ fn term_selection(
     Ok(s)
 }
 
-/// Objects of a cloud account: `role:ARN` or `role:NAME`, `kms/ID`, `bucket/NAME`, `cloud-secret/NAME`, `vault/NAME`.
+/// Objects of a cloud account: `role:ARN` or `role:NAME`, `kms/ID`, `bucket/NAME`, `cloud-secret/NAME`, `vault/NAME`, `volume/ID`.
 fn cloud(
     attack: &Attack,
     cluster: &Cluster,
@@ -353,6 +355,7 @@ fn cloud(
         "kms" => &["KmsKey", "GcpKmsKey"],
         "bucket" => &["S3Bucket", "GcpBucket"],
         "vault" => &["AzureKeyVault"],
+        "volume" => &["EbsVolume"],
         _ => &["SecretsManagerSecret", "GcpSecret"],
     };
     s.credential = word == "role";
@@ -393,17 +396,10 @@ fn unlisted(cluster: &Cluster, word: &str) -> Vec<String> {
         "kms" => &[&["kms-list-keys"], &["gcloud-kms-keys-list"]],
         "bucket" => &[&["s3api-list-buckets"], &["gcloud-storage-buckets-list"]],
         "vault" => &[&["az-keyvault-list"]],
+        "volume" => &[&["ec2-describe-volumes"]],
         _ => &[&["secretsmanager-list-secrets"], &["gcloud-secrets-list"]],
     };
-    let read: BTreeSet<Provider> = cluster
-        .objects
-        .cloud
-        .iter()
-        .map(|o| match o.kind() {
-            "Call" => Provider::of_call(&o.metadata.name).unwrap_or(Provider::Aws),
-            _ => o.provider(),
-        })
-        .collect();
+    let read: BTreeSet<Provider> = cluster.objects.cloud.iter().map(CloudObject::provider).collect();
     let own = lists.iter().filter(|l| l.first().and_then(|c| Provider::of_call(c)).is_some_and(|p| read.contains(&p)));
     let missing = own.filter(|l| !l.iter().any(|c| called(c) || listed_in_parts(cluster, c)));
     missing.filter_map(|l| l.first().map(|c| (*c).to_owned())).collect()

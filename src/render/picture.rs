@@ -323,6 +323,7 @@ fn place(
                 "KmsKey" | "GcpKmsKey" => "KMS key",
                 "S3Bucket" | "GcpBucket" => "bucket",
                 "AzureKeyVault" => "vault",
+                "EbsVolume" => "volume",
                 _ => "cloud secret",
             };
             (kind, o.map_or("", |o| o.metadata.name.as_str()), account.as_str(), Shape::Target)

@@ -49,6 +49,11 @@ fn aws(object: Option<&CloudObject>, o: &ObjectName, pointer: &str) -> String {
             "aws eks describe-pod-identity-association --cluster-name {} --association-id {name}",
             text("clusterName")
         ),
+        ("EbsVolume", _) => format!("aws ec2 describe-volumes --volume-ids {name}"),
+        ("EcrRepository", _) => format!("aws ecr get-repository-policy --repository-name {name}"),
+        ("LambdaFunction", _) => format!("aws lambda get-function-configuration --function-name {name}"),
+        ("CodeBuildProject", _) => format!("aws codebuild batch-get-projects --names {name}"),
+        ("CloudFormationStack", _) => format!("aws cloudformation describe-stacks --stack-name {name}"),
         ("Ec2Instance", _) => format!("aws ec2 describe-instances --instance-ids {name}"),
         ("KmsKey", _) => format!("aws kms get-key-policy --key-id {name} --policy-name default"),
         ("S3Bucket", _) => format!("aws s3api get-bucket-policy --bucket {name}"),

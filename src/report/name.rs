@@ -248,6 +248,7 @@ fn resource(o: &CloudObject) -> String {
     match o.kind() {
         "KmsKey" | "GcpKmsKey" => format!("decrypts with kms/{name}"),
         "S3Bucket" | "GcpBucket" => format!("reads bucket/{name}"),
+        "EbsVolume" => format!("copies volume/{name}"),
         "AzureKeyVault" => format!("reads vault/{name}"),
         _ => format!("reads cloud-secret/{name}"),
     }

@@ -93,6 +93,12 @@ impl<'a> Emit<'a> {
         Emit { technique: SCOPE, tier: 0, ..Emit::new("rbac-grant", conclusion) }
     }
 
+    /// Sets the conclusion.
+    pub fn to(mut self, conclusion: Fact) -> Self {
+        self.conclusion = conclusion;
+        self
+    }
+
     /// Adds a premise.
     pub fn from(mut self, premise: Fact) -> Self {
         if !self.premises.contains(&premise) {

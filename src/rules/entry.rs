@@ -112,12 +112,25 @@ pub fn images(ctx: &mut Ctx<'_>, repositories: &[String]) {
     for n in 0..repositories.len() as u32 {
         ctx.fact(Fact::ImageWrite(n));
     }
+    pulls(ctx, repositories, true, &|_| true);
+}
+
+/// The same where a rule says who can push: no assumption is needed.
+pub fn replaced(ctx: &mut Ctx<'_>, repositories: &[String], writable: &dyn Fn(u32) -> bool) {
+    pulls(ctx, repositories, false, writable);
+}
+
+fn pulls(ctx: &mut Ctx<'_>, repositories: &[String], assumed: bool, writable: &dyn Fn(u32) -> bool) {
     for (p, i) in ctx.cluster.objects.pods.iter().zip(0u32..) {
         for c in p.running_containers().filter(|c| !c.container.image.contains("@sha256:")) {
             let name = repository(&c.container.image);
             let Ok(n) = repositories.binary_search_by(|r| r.as_str().cmp(name)) else { continue };
+            if !writable(n as u32) {
+                continue;
+            }
             let e = Emit::new("entry-compromised-image", Fact::Exec(i, c.ordinal)).from(Fact::ImageWrite(n as u32));
-            let e = e.tier(2).assuming(IMAGES).unless_known(format!("image-pulled:{name}"));
+            let e = if assumed { e.assuming(IMAGES) } else { e };
+            let e = e.tier(2).unless_known(format!("image-pulled:{name}"));
             let image = c.container.image.clone();
             let o = Obj { kind: Kind::Pod, index: i };
             ctx.emit(e.because(o, format!("{}/image", c.pointer()), image, "the image has no digest"));

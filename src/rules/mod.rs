@@ -46,7 +46,8 @@ pub struct Attack {
     pub audiences: Interner<String>,
     /// Bindings by number: the object and what it says.
     pub grants: Vec<crate::model::Obj>,
-    /// Repositories of images by number; empty unless the threat model says that they can be written.
+    /// Repositories of images by number. Those that nobody is known to push to have facts only where the threat model says
+    /// that they can be written.
     pub repositories: Vec<String>,
 }
 
@@ -116,9 +117,9 @@ pub fn build_for(cluster: &Cluster, assumptions: &std::collections::BTreeSet<Str
     aws::emit(&mut ctx, &network);
     gcp::emit(&mut ctx, &network);
     azure::emit(&mut ctx, &network);
-    let mut repositories = Vec::new();
+    let repositories = entry::repositories(cluster);
+    aws::images(&mut ctx, &repositories);
     if assumptions.contains(entry::IMAGES) {
-        repositories = entry::repositories(cluster);
         entry::images(&mut ctx, &repositories);
     }
     if assumptions.contains(lateral::LATERAL) {

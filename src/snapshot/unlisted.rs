@@ -8,11 +8,7 @@ use crate::model::{Cluster, Kind};
 
 /// Names of the calls; nothing for a cloud that there is no data of at all.
 pub fn calls(cluster: &Cluster) -> Vec<String> {
-    let of = |o: &CloudObject| match o.kind() {
-        "Call" => Provider::of_call(&o.metadata.name).unwrap_or(Provider::Aws),
-        _ => o.provider(),
-    };
-    let read: BTreeSet<Provider> = cluster.objects.cloud.iter().map(of).collect();
+    let read: BTreeSet<Provider> = cluster.objects.cloud.iter().map(CloudObject::provider).collect();
     let mut out = Vec::new();
     for provider in read {
         out.extend(match provider {

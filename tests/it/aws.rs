@@ -97,11 +97,11 @@ fn an_answer_that_is_missing_is_named() {
     let dir = tempfile::tempdir().unwrap();
     dump("aws-kms-decrypt", dir.path(), &dir.path().join("aws"));
     std::fs::write(dir.path().join("aws/kms-get-key-policy-k-1.json"), "{\"Policy\": \"hunter2").unwrap();
-    std::fs::write(dir.path().join("aws/lambda-list-functions.json"), "{}").unwrap();
+    std::fs::write(dir.path().join("aws/sns-list-topics.json"), "{}").unwrap();
     let v = ask(&["pod/prod/app", "reach", "kms/k-1", "-f", dir.path().to_str().unwrap()]);
     assert_eq!(v["answer"], "unknown");
     let gaps = v["gaps"].to_string();
-    assert!(gaps.contains("unread:kms-get-key-policy-k-1") && gaps.contains("lambda-list-functions"), "{gaps}");
+    assert!(gaps.contains("unread:kms-get-key-policy-k-1") && gaps.contains("sns-list-topics"), "{gaps}");
     assert!(!v.to_string().contains("hunter2"), "{v}");
 }
 
@@ -552,7 +552,8 @@ fn a_session_of_an_instance_is_its_node_by_entry_or_config_map_and_by_the_name_i
         (!name.contains("access-entr")).then_some(v)
     };
     assert_eq!(ask(&map(&entry("system:nodes")), &by_map, NODE), "yes");
-    assert_eq!(ask(&map(&(entry("system:nodes") + &entry("viewers"))), &by_map, NODE), "no");
+    // Whether the role made the cluster cannot be seen in this mode.
+    assert_eq!(ask(&map(&(entry("system:nodes") + &entry("viewers"))), &by_map, NODE), "unknown");
 }
 
 #[test]
@@ -675,4 +676,134 @@ fn an_organization_without_service_control_policies_denies_nothing() {
         json!({"Policy": {"PolicySummary": {"Id": "p-1"}, "Content": content.to_string()}}),
     );
     assert!(ask().starts_with("no"), "{}", ask());
+}
+
+/// What Secrets Manager decrypts with a key of the account is read by who may use that key through the service: the same
+/// principal, and no other for it.
+#[test]
+fn a_secret_takes_its_key_through_the_service() {
+    let ask = |condition: &str, principal: &str| {
+        let change = |name: &str, mut v: Value| {
+            if name == "secretsmanager-list-secrets" {
+                v["SecretList"][0]["KmsKeyId"] = "arn:aws:kms:eu-west-1:111122223333:key/k-1".into();
+            }
+            Some(v)
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = repo("testdata/techniques/aws-secretsmanager-read/fires.yaml");
+        std::fs::write(dir.path().join("cluster.yaml"), text(&fixture)).unwrap();
+        std::fs::create_dir(dir.path().join("aws")).unwrap();
+        let mut all: Vec<(String, Value)> = account_of(&fixture)
+            .into_iter()
+            .map(|(call, v)| {
+                let name = call.trim_start_matches("aws/").trim_end_matches(".json").to_owned();
+                let v = change(&name, serde_json::from_str(&v).unwrap()).unwrap();
+                (name, v)
+            })
+            .collect();
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*", "Principal": {"AWS": principal},
+            "Condition": {"StringEquals": {"kms:ViaService": condition}},
+        }]});
+        let key =
+            serde_json::json!({"Keys": [{"KeyId": "k-1", "KeyArn": "arn:aws:kms:eu-west-1:111122223333:key/k-1"}]});
+        all.push(("kms-list-keys".into(), key));
+        all.push(("kms-get-key-policy-k-1".into(), serde_json::json!({"Policy": policy})));
+        all.push(("kms-list-grants-k-1".into(), serde_json::json!({"Grants": []})));
+        for (name, v) in all {
+            std::fs::write(dir.path().join(format!("aws/{name}.json")), v.to_string()).unwrap();
+        }
+        let f = dir.path().to_str().unwrap().to_owned();
+        ask(&["pod/prod/app", "reach", "cloud-secret/*", "-f", &f])["answer"].as_str().unwrap().to_owned()
+    };
+    let app = "arn:aws:iam::111122223333:role/app";
+    assert_eq!(ask("secretsmanager.eu-west-1.amazonaws.com", app), "yes");
+    assert_eq!(ask("s3.eu-west-1.amazonaws.com", app), "no");
+    // Another principal that may decrypt is of no use to this one.
+    assert_eq!(ask("secretsmanager.eu-west-1.amazonaws.com", "arn:aws:iam::111122223333:role/other"), "no");
+}
+
+/// A policy that lets everyone read is open to the internet, unless the bucket is closed to the public, or its content is
+/// encrypted with a key of the account.
+#[test]
+fn a_public_bucket_is_read_from_the_internet() {
+    let ask = |more: Value| {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = repo("testdata/techniques/aws-s3-read/fires.yaml");
+        std::fs::write(dir.path().join("cluster.yaml"), text(&fixture)).unwrap();
+        std::fs::create_dir(dir.path().join("aws")).unwrap();
+        let policy = serde_json::json!({"Policy": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::site/*"}]}});
+        let mut answers = serde_json::json!({
+            "sts-get-caller-identity": {"Account": "111122223333"},
+            "organizations-describe-organization": {"Organization": {}},
+            "s3api-list-buckets": {"Buckets": [{"Name": "site"}]},
+            "s3api-get-bucket-policy-site": policy,
+        });
+        answers.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        for (name, v) in answers.as_object().unwrap() {
+            std::fs::write(dir.path().join(format!("aws/{name}.json")), v.to_string()).unwrap();
+        }
+        let v = ask(&["internet", "reach", "bucket/site", "-f", dir.path().to_str().unwrap()]);
+        (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"].to_string())
+    };
+    // The switch of the whole account is not among the answers.
+    let (answer, because) = ask(serde_json::json!({}));
+    assert!(answer == "unknown" && because.contains("s3control-get-public-access-block"), "{answer} {because}");
+    let closed = serde_json::json!({"s3api-get-public-access-block-site":
+        {"PublicAccessBlockConfiguration": {"RestrictPublicBuckets": true}}});
+    assert_eq!(ask(closed).0, "no");
+    let encrypted = serde_json::json!({"s3api-get-bucket-encryption-site": {"ServerSideEncryptionConfiguration": {"Rules":
+        [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:eu-west-1:111122223333:key/k-1"}}]}}});
+    assert_eq!(ask(encrypted).0, "no");
+}
+
+/// In the mode that knows the ConfigMap alone nobody can see who made the cluster.
+#[test]
+fn who_made_a_cluster_is_not_known_where_the_config_map_counts_alone() {
+    let mode = |mode: &'static str| {
+        move |name: &str, mut v: Value| {
+            if name.starts_with("eks-describe-cluster-") {
+                v["cluster"]["accessConfig"]["authenticationMode"] = mode.into();
+            }
+            Some(v)
+        }
+    };
+    let (answer, because) = asked("aws-irsa", &mode("CONFIG_MAP"), "pod/prod/app", "cluster-admin");
+    assert!(answer == "unknown" && because.contains("eks-cluster-creator:prod"), "{answer} {because}");
+    assert_eq!(asked("aws-irsa", &mode("API_AND_CONFIG_MAP"), "pod/prod/app", "cluster-admin").0, "no");
+}
+
+/// Without an answer about the cluster, its own ConfigMap says that it may be one of EKS; nothing else does.
+#[test]
+fn the_config_map_is_written_by_who_may_where_it_may_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = text(&repo("testdata/techniques/aws-auth-config/fires.yaml"));
+    let ask = |objects: &str| {
+        std::fs::write(dir.path().join("cluster.yaml"), objects).unwrap();
+        let f = dir.path().to_str().unwrap();
+        let v = ask(&["sa/prod/editor", "reach", "cluster-admin", "-f", f]);
+        (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"].to_string())
+    };
+    let (answer, because) = ask(&fixture);
+    assert!(answer == "unknown" && because.contains("unread:eks-describe-cluster"), "{answer} {because}");
+    assert_eq!(ask(&fixture.replace("resourceNames: [aws-auth]", "resourceNames: [other]")).0, "no");
+    // To make one takes another verb than to change one.
+    let without = fixture
+        .replace("metadata: {name: aws-auth, namespace: kube-system}", "metadata: {name: x, namespace: kube-system}");
+    let labelled =
+        without.replace("metadata: {name: w1}", "metadata: {name: w1, labels: {eks.amazonaws.com/nodegroup: a}}");
+    let made = labelled.replace("verbs: [get, patch], resourceNames: [aws-auth]", "verbs: [create]");
+    assert_eq!(ask(&without).0, "no");
+    assert_eq!(ask(&labelled).0, "no");
+    assert_eq!(ask(&made).0, "unknown");
+}
+
+/// A task, a function, a build: without a list every role that the service takes may be the one.
+#[test]
+fn what_runs_with_a_role_is_taken_from_its_list_or_left_open() {
+    let without = |name: &str, v: Value| (name != "lambda-list-functions").then_some(v);
+    let (answer, because) = asked("aws-existing-compute", &without, "pod/prod/app", "role:worker");
+    assert!(answer == "unknown" && because.contains("lambda-list-functions"), "{answer} {because}");
+    assert_eq!(asked("aws-existing-compute", &|_, v| Some(v), "pod/prod/app", "role:worker").0, "yes");
 }

@@ -56,6 +56,7 @@ fn denied(request: &str) -> Reply {
         || request.starts_with("/?")
         || request.contains("?policy")
         || request.contains("publicAccessBlock")
+        || request.contains("?encryption")
     {
         let body = "<Error><Code>AccessDenied</Code><Message>not allowed</Message></Error>";
         return Reply::Whole(403, None, "application/xml", body.into());
@@ -291,6 +292,7 @@ fn action(request: &str) -> String {
         ["clusters", _, "addons"] => "eks:ListAddons",
         ["clusters", _, "capabilities"] => "eks:ListCapabilities",
         [_] if first.contains("?policy") => "s3:GetBucketPolicy",
+        [_] if first.contains("?encryption") => "s3:GetEncryptionConfiguration",
         [_] if first.contains("publicAccessBlock") => "s3:GetBucketPublicAccessBlock",
         other => panic!("{other:?}"),
     }

@@ -100,6 +100,7 @@ pub(super) async fn buckets(session: &Session<'_>) -> Vec<Call> {
 async fn bucket(client: &aws_sdk_s3::Client, name: &str) -> Vec<Call> {
     let policy = client.get_bucket_policy().bucket(name).send().await;
     let block = client.get_public_access_block().bucket(name).send().await;
+    let encryption = client.get_bucket_encryption().bucket(name).send().await;
     vec![
         outcome(
             format!("s3api-get-bucket-policy-{name}"),
@@ -120,6 +121,22 @@ async fn bucket(client: &aws_sdk_s3::Client, name: &str) -> Vec<Call> {
                     "BlockPublicPolicy": b.block_public_policy(),
                     "RestrictPublicBuckets": b.restrict_public_buckets(),
                 }})
+            },
+        ),
+        outcome(
+            format!("s3api-get-bucket-encryption-{name}"),
+            "s3:GetEncryptionConfiguration",
+            encryption,
+            &[("ServerSideEncryptionConfigurationNotFoundError", json!({}))],
+            |x| {
+                let rules = x.server_side_encryption_configuration().map(|c| c.rules()).unwrap_or_default();
+                let rule = |r: &aws_sdk_s3::types::ServerSideEncryptionRule| {
+                    let by = r.apply_server_side_encryption_by_default();
+                    json!({"ApplyServerSideEncryptionByDefault": by.map(|d| json!({
+                        "SSEAlgorithm": d.sse_algorithm().as_str(), "KMSMasterKeyID": d.kms_master_key_id(),
+                    }))})
+                };
+                json!({"ServerSideEncryptionConfiguration": {"Rules": rules.iter().map(rule).collect::<Vec<_>>()}})
             },
         ),
     ]

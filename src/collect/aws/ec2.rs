@@ -223,6 +223,8 @@ struct Instance {
     iam_instance_profile: Option<Profile>,
     metadata_options: Option<Metadata>,
     instance_state: Option<State>,
+    placement: Option<Placement>,
+    block_device_mapping: Items<Device>,
     tag_set: Items<Tag>,
 }
 
@@ -239,6 +241,24 @@ struct Metadata {
     http_tokens: Option<String>,
     http_put_response_hop_limit: Option<i64>,
     http_protocol_ipv6: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Placement {
+    availability_zone: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Device {
+    ebs: Option<Volume>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Volume {
+    volume_id: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -286,7 +306,11 @@ impl Answer {
                 })
             });
             let tags: Vec<Value> = i.tag_set.item.iter().map(|t| json!({"Key": t.key, "Value": t.value})).collect();
+            let devices = i.block_device_mapping.item.iter().filter_map(|d| d.ebs.as_ref());
+            let devices: Vec<Value> = devices.map(|e| json!({"Ebs": {"VolumeId": e.volume_id}})).collect();
             json!({
+                "BlockDeviceMappings": devices,
+                "Placement": i.placement.as_ref().map(|p| json!({"AvailabilityZone": p.availability_zone})),
                 "InstanceId": i.instance_id, "PrivateDnsName": i.private_dns_name,
                 "IamInstanceProfile": i.iam_instance_profile.as_ref().map(|p| json!({"Arn": p.arn})),
                 "MetadataOptions": metadata, "Tags": tags,

@@ -18,7 +18,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
@@ -50,7 +50,7 @@ struct Session<'a> {
 
 /// HTTPS with the TLS provider that the Kubernetes client has too: two in one process panic at start.
 pub fn http_client() -> SharedHttpClient {
-    let tls = Provider::Rustls(CryptoMode::Ring);
+    let tls = tls::Provider::Rustls(CryptoMode::Ring);
     // Through the proxy that the environment names, as the AWS CLI and the Kubernetes client go.
     aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = aws_smithy_http_client::Connector::builder();
@@ -105,9 +105,12 @@ pub async fn read(
     snapshot: &mut Snapshot,
 ) {
     // What was known of an account before is of another time, or of another account.
-    snapshot.objects.cloud.clear();
-    snapshot.read.remove(&Kind::CloudObject);
-    snapshot.gaps.retain(|g| !g.id.starts_with("unread:") || g.kind().is_some());
+    snapshot.objects.cloud.retain(|o| o.provider() != Provider::Aws);
+    if snapshot.objects.cloud.is_empty() {
+        snapshot.read.remove(&Kind::CloudObject);
+    }
+    let of_aws = |id: &str| id.strip_prefix("unread:").is_some_and(|c| Provider::of_call(c) == Some(Provider::Aws));
+    snapshot.gaps.retain(|g| !(of_aws(&g.id) || g.id == "unread:CloudObject"));
     let session = Session { config, http, cluster, progress };
     let calls = match config.region() {
         Some(_) => account(&session).await,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::metadata::Instance;
-use super::world::{Answer, World, last};
+use super::world::{Answer, Own, World, last};
 use super::{cloud, resting};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
@@ -48,6 +48,14 @@ fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &Cloud
     let mut entered = BTreeSet::new();
     if by_entry {
         entries(ctx, world, eks, &unknowns, &mut entered);
+    }
+    // Who made the cluster administers it, and no call says who that was unless it is an entry.
+    if !by_entry {
+        let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AnyPrincipal).from(Fact::ApiReach);
+        let e = e.unless_known(format!("eks-cluster-creator:{}", eks.metadata.name));
+        let pointer = "/spec/accessConfig/authenticationMode";
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        ctx.emit(e.because(cloud(cluster), pointer, mode.to_owned(), "the creator of the cluster is not shown"));
     }
     if by_map {
         // An entry that was not listed would go before the ConfigMap.
@@ -319,7 +327,7 @@ fn write_entries(
         let entry = arn.replacen(":cluster/", ":access-entry/", 1);
         let entry = format!("{entry}/{kind}/{account}/{}/id", last(&p.arn));
         let context = world.context(&p.arn, &account);
-        let ask = |action: &str, on: &str| world.may(p, action, on, &account, Ok(None), Vec::new(), &context);
+        let ask = |action: &str, on: &str| world.may(p, action, (on, &account), Own::default(), &context);
         let mut answers: Vec<Answer> = vec![ask("eks:AssociateAccessPolicy", &entry)];
         if !entered.contains(&p.arn) {
             answers.push(ask("eks:CreateAccessEntry", arn));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::metadata::Instance;
-use super::world::{Answer, Principal, World};
+use super::world::{Answer, Own, Principal, World};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, principal};
 use crate::model::Cluster;
@@ -15,7 +15,7 @@ use crate::rules::fact::Fact;
 
 /// Services that run code with a role that is passed to them: the principal of the service, and the actions that start it
 /// (pathfinding.cloud; PMapper; IAM User Guide, "Grant a user permissions to pass a role to an AWS service").
-const SERVICES: [(&str, &[&str]); 9] = [
+const SERVICES: [(&str, &[&str]); 12] = [
     ("ec2.amazonaws.com", &["ec2:RunInstances"]),
     ("lambda.amazonaws.com", &["lambda:CreateFunction", "lambda:InvokeFunction"]),
     ("ecs-tasks.amazonaws.com", &["ecs:RegisterTaskDefinition", "ecs:RunTask"]),
@@ -25,6 +25,9 @@ const SERVICES: [(&str, &[&str]); 9] = [
     ("cloudformation.amazonaws.com", &["cloudformation:CreateStack"]),
     ("states.amazonaws.com", &["states:CreateStateMachine", "states:StartExecution"]),
     ("pods.eks.amazonaws.com", &["eks:CreatePodIdentityAssociation"]),
+    ("pods.eks.amazonaws.com", &["eks:CreateAddon"]),
+    ("ec2.amazonaws.com", &["eks:CreateNodegroup"]),
+    ("capabilities.eks.amazonaws.com", &["eks:CreateCapability"]),
 ];
 
 /// Actions that give the credentials or the trust of another principal: kind of the target, action, technique.
@@ -36,7 +39,7 @@ const TAKES: [(&str, &str, &str); 4] = [
 ];
 
 /// Actions that run commands on an instance.
-const COMMANDS: [&str; 3] = ["ssm:SendCommand", "ssm:StartSession", "ec2-instance-connect:SendSSHPublicKey"];
+pub(super) const COMMANDS: [&str; 3] = ["ssm:SendCommand", "ssm:StartSession", "ec2-instance-connect:SendSSHPublicKey"];
 
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
@@ -108,7 +111,7 @@ fn node_groups(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let context = world.context(&p.arn, &account);
             // What a policy names one by one is asked as it stands there.
             let ask = |action: &str, named: BTreeSet<String>| {
-                let answers = named.iter().map(|r| world.may(p, action, r, &account, Ok(None), Vec::new(), &context));
+                let answers = named.iter().map(|r| world.may(p, action, (r, &account), Own::default(), &context));
                 answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len())
             };
             let templates = format!("arn:{}:ec2:{region}:{account}:launch-template/", world.partition);
@@ -148,7 +151,7 @@ fn takes(ctx: &mut Ctx<'_>, world: &World<'_>) {
                     continue;
                 }
                 let context = world.context(&p.arn, account);
-                let answer = world.may(p, action, &target.arn, account, Ok(None), Vec::new(), &context);
+                let answer = world.may(p, action, (&target.arn, account), Own::default(), &context);
                 if answer.open {
                     let e =
                         Emit::new(technique, Fact::CloudPrincipal(target.index)).from(Fact::CloudPrincipal(p.index));
@@ -160,14 +163,14 @@ fn takes(ctx: &mut Ctx<'_>, world: &World<'_>) {
 }
 
 /// Whether a principal may do something on some resource: the resources are those that its policies name, and any.
-fn somewhere(world: &World<'_>, p: &Principal, action: &str) -> Answer {
+pub(super) fn somewhere(world: &World<'_>, p: &Principal, action: &str) -> Answer {
     let account = principal::account(&p.arn).unwrap_or_default();
     let partition = p.arn.split(':').nth(1).unwrap_or("aws");
     let service = action.split(':').next().unwrap_or_default();
     let mut resources: BTreeSet<String> = world.patterns(p, &format!("arn:{partition}:{service}:"));
     resources.insert(format!("arn:{partition}:{service}:region:{account}:kpath/kpath"));
     let context = world.context(&p.arn, account);
-    let answers = resources.iter().map(|r| world.may(p, action, r, account, Ok(None), Vec::new(), &context));
+    let answers = resources.iter().map(|r| world.may(p, action, (r, account), Own::default(), &context));
     answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()).unwrap_or_default()
 }
 
@@ -205,10 +208,11 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 let account = principal::account(arn).unwrap_or_default();
                 let mut context = world.context(&p.arn, account);
                 context.set("iam:PassedToService", [service.as_str()]);
-                let pass = world.may(p, "iam:PassRole", arn, account, Ok(None), Vec::new(), &context);
+                let pass = world.may(p, "iam:PassRole", (arn, account), Own::default(), &context);
                 if pass.open && principal::account(&p.arn) == Some(account) {
-                    let technique = match service.as_str() {
-                        "pods.eks.amazonaws.com" => "aws-eks-podidentity-write",
+                    let technique = match actions.first().copied().unwrap_or_default() {
+                        "eks:CreatePodIdentityAssociation" => "aws-eks-podidentity-write",
+                        "eks:CreateAddon" | "eks:CreateNodegroup" | "eks:CreateCapability" => "aws-eks-addon-nodegroup",
                         _ => "aws-passrole-compute",
                     };
                     let mut e = Emit::new(technique, Fact::CloudPrincipal(*role)).from(Fact::CloudPrincipal(p.index));
@@ -216,6 +220,12 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
                         // A pod of the attacker's own has the account that is associated.
                         e = e.from(Fact::AllWorkloads);
                     }
+                    // What an add-on or the nodes of a group run is not the caller's alone to say.
+                    e = match actions.first().copied() {
+                        Some("eks:CreateAddon") => e.unless_known("add-on-runs-code"),
+                        Some("eks:CreateNodegroup") => e.unless_known("node-group-runs-code"),
+                        _ => e,
+                    };
                     let e = resting(e.tier(3), &pass, p.index);
                     ctx.emit(starts.iter().fold(e, |e, a| resting(e, a, p.index)));
                 }
@@ -238,7 +248,7 @@ fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let region = region(&n.spec.provider_id);
             let arn = format!("arn:{}:ec2:{region}:{account}:instance/{}", world.partition, o.metadata.name);
             let context = world.context(&p.arn, account);
-            let answers = COMMANDS.iter().map(|a| world.may(p, a, &arn, account, Ok(None), Vec::new(), &context));
+            let answers = COMMANDS.iter().map(|a| world.may(p, a, (&arn, account), Own::default(), &context));
             let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());
             if let Some(answer) = best {
                 let node = Obj { kind: Kind::Node, index: i };

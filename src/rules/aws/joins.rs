@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Answer, World, last};
+use super::world::{Answer, Own, World, last};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, Document, principal};
 use crate::model::cloud::CloudObject;
@@ -328,7 +328,38 @@ fn pod_identity(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let e = Emit::new(technique, Fact::CloudPrincipal(to)).from(Fact::Workload(place)).tier(2);
             ctx.emit(finish(e));
         }
+        let here = pods.get(&(ns, account)).into_iter().flatten().filter(|p| !elsewhere(ctx, **p));
+        let nodes: BTreeSet<u32> = here.filter_map(|p| ctx.node_of(*p)).collect();
+        let arn = own.map_or_else(String::new, |(_, c, _)| c.text("arn").to_owned());
+        for n in nodes {
+            for (role, e) in by_node(world, n, &arn) {
+                let e = e.from(Fact::Node(n));
+                let o = Obj { kind: Kind::Node, index: n };
+                let e = e.because(o, "/metadata/name", "", "a pod of the account runs on the node");
+                ctx.emit(finish(e.to(Fact::CloudPrincipal(to))).because(
+                    cloud(role),
+                    "/metadata/name",
+                    "",
+                    "the role of the node",
+                ));
+            }
+        }
     }
+}
+
+/// The agent's own call: roles of a node that may ask for the credentials of its pods.
+fn by_node(world: &World<'_>, node: u32, cluster: &str) -> Vec<(u32, Emit<'static>)> {
+    const ACTION: &str = "eks-auth:AssumeRoleForPodIdentity";
+    let roles = world.instances.iter().filter(|i| i.node == node).flat_map(|i| &i.roles);
+    let principals = roles.filter_map(|r| world.principals.values().find(|p| p.index == *r));
+    let asked = principals.filter_map(|p| {
+        let account = principal::account(&p.arn).unwrap_or_default();
+        let context = world.context(&p.arn, account);
+        let answer = world.may(p, ACTION, (cluster, account), Own::default(), &context);
+        let e = Emit::new("aws-node-role-pod-identity", Fact::CloudPrincipal(p.index));
+        answer.open.then(|| (p.index, resting(e, &answer, p.index)))
+    });
+    asked.collect()
 }
 
 /// A role by its ARN: number, ARN, object.
@@ -375,7 +406,7 @@ fn behind(world: &World<'_>, association: &CloudObject, first: &str, target: &st
         "" => context.set_absent("sts:ExternalId"),
         id => context.set("sts:ExternalId", [id]),
     }
-    let answer = world.may(p, "sts:AssumeRole", arn, account, Ok(Some((name, &trust))), Vec::new(), &context);
+    let answer = world.may(p, "sts:AssumeRole", (arn, account), Own::policy(&name, &trust), &context);
     answer.open.then_some((number, answer))
 }
 

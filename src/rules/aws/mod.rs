@@ -6,15 +6,19 @@
 
 mod access;
 mod clusters;
+mod compute;
+mod config_map;
 mod escalate;
 mod joins;
 mod metadata;
+mod storage;
 mod targets;
 mod world;
 
 use super::ctx::{Ctx, Emit};
 use super::fact::Fact;
 use crate::model::Kind;
+use crate::model::cloud::Provider;
 use crate::model::kind::Obj;
 use crate::netpol::network::Network;
 use world::{Answer, World};
@@ -26,16 +30,19 @@ fn cloud(index: u32) -> Obj {
 
 /// Emits everything that AWS data tells; nothing without such data.
 pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
-    if ctx.cluster.objects.cloud.is_empty() {
+    // Other clouds have rules of their own.
+    if !ctx.cluster.objects.cloud.iter().any(|o| o.provider() == Provider::Aws) {
+        config_map::emit(ctx, None);
         return;
     }
     let world = World::new(ctx.cluster);
+    config_map::emit(ctx, Some(&world));
     for (o, index) in ctx.cluster.objects.cloud.iter().zip(0u32..) {
         match o.kind() {
             "IamRole" | "IamUser" => {
                 ctx.fact(Fact::CloudPrincipal(index));
             }
-            "KmsKey" | "S3Bucket" | "SecretsManagerSecret" => {
+            "KmsKey" | "S3Bucket" | "SecretsManagerSecret" | "EbsVolume" => {
                 ctx.fact(Fact::CloudResource(index));
             }
             _ => {}
@@ -46,7 +53,11 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     access::emit(ctx, &world);
     targets::emit(ctx, &world);
     escalate::emit(ctx, &world);
+    compute::emit(ctx, &world);
 }
+
+pub use config_map::WRITES;
+pub use storage::images;
 
 /// Numbers of roles that trust every service account of the cluster for sure.
 pub fn roles_of_any_account(cluster: &crate::model::Cluster) -> std::collections::BTreeSet<u32> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Answer, Principal, World, last};
+use super::world::{Answer, Own, Principal, World, last};
 use super::{cloud, resting};
 use crate::iam::policy::Named;
 use crate::iam::{Document, Grant, principal};
@@ -37,19 +37,33 @@ const SECRETS: [Asked; 2] = [
 ];
 
 /// A resource with its policy.
-struct Resource {
-    index: u32,
-    arn: String,
+pub(super) struct Resource {
+    pub(super) index: u32,
+    pub(super) arn: String,
     policy: Result<Option<(String, Document)>, String>,
     grants: Vec<Grant>,
     /// Answers that are missing and could allow anybody.
     missing: Vec<String>,
     /// Key that its content is encrypted with, if it is one of the account's own.
     key: Option<String>,
+    /// Whether it is a bucket that a public policy opens to nobody else.
+    restricted: bool,
+}
+
+impl Resource {
+    /// What it says itself.
+    pub(super) fn own(&self) -> Own<'_> {
+        Own {
+            policy: self.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(n, d)| (n.clone(), d)),
+            missing: self.policy.as_ref().err().cloned(),
+            grants: self.grants.clone(),
+            restricted: self.restricted,
+        }
+    }
 }
 
 /// Resources of one kind, by what leads to them.
-struct Resources {
+pub(super) struct Resources {
     all: Vec<Resource>,
     by_arn: BTreeMap<String, usize>,
     /// By the end of the ARN, as secrets name their keys.
@@ -90,6 +104,11 @@ impl Resources {
         }
         out.open.dedup();
         out
+    }
+
+    /// The one that has this end of an ARN.
+    pub(super) fn named(&self, id: &str) -> Option<&Resource> {
+        self.all.get(*self.by_id.get(id)?)
     }
 
     /// Those that a principal is asked about.
@@ -139,6 +158,8 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
             }
         }
     }
+    super::storage::volumes(ctx, world, &keys);
+    buckets.open.iter().filter_map(|n| buckets.all.get(*n)).for_each(|b| public(ctx, world, b));
     for r in keys.all.iter().chain(&buckets.all).chain(&secrets.all) {
         // What was not read of a resource may allow any principal.
         for id in r.missing.iter().chain(r.policy.as_ref().err()) {
@@ -198,6 +219,21 @@ fn administered(ctx: &mut Ctx<'_>, world: &World<'_>, r: &Resource) {
     ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
 }
 
+/// A bucket whose policy lets everyone read: from the internet, unless its account closes public buckets altogether.
+fn public(ctx: &mut Ctx<'_>, world: &World<'_>, b: &Resource) {
+    let document = b.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
+    let objects = world.named_objects(&b.arn, document);
+    let answers = objects.iter().map(|o| world.opens("s3:GetObject", o, b.own()));
+    let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { return };
+    // Content that a key of the account encrypts is no good to a caller without a credential.
+    if b.key.is_some() {
+        return;
+    }
+    let e = Emit::new("aws-s3-read", Fact::CloudResource(b.index)).from(Fact::Internet);
+    let e = e.unless_known(format!("unread:s3control-get-public-access-block-{}", world.account));
+    ctx.emit(resting(e, &answer, b.index));
+}
+
 /// A principal of which not every policy was read may do anything, by those.
 fn unread(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for p in world.principals.values().filter(|p| !world.unread(p).is_empty()) {
@@ -241,21 +277,38 @@ fn key(index: u32, o: &CloudObject) -> Option<Resource> {
         grants: grants.collect(),
         missing: o.spec.get("Grants").is_none().then(|| format!("unread:kms-list-grants-{name}")).into_iter().collect(),
         key: None,
+        restricted: false,
     })
 }
 
 fn bucket(partition: &str, index: u32, o: &CloudObject) -> Resource {
     let arn = format!("arn:{partition}:s3:::{}", o.metadata.name);
     let policy = placed("S3Bucket", o, "s3api-get-bucket-policy");
-    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key: None }
+    let block = o.spec.pointer("/PublicAccessBlockConfiguration/RestrictPublicBuckets");
+    let restricted = block == Some(&serde_json::Value::Bool(true));
+    // Without a key by name the service encrypts with one that lets in who may read.
+    let key = customers(o.text("Encryption"));
+    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted }
+}
+
+/// The end of a key's name, if it is one of the account's own: those of AWS let everyone of the account in through the
+/// service.
+fn customers(key: &str) -> Option<String> {
+    (!key.is_empty() && !key.contains("alias/aws/")).then(|| last(key).to_owned())
 }
 
 fn secret(index: u32, o: &CloudObject) -> Resource {
     let policy = placed("SecretsManagerSecret", o, "secretsmanager-get-resource-policy");
-    // The key that AWS manages for the service lets everyone of the account in who may read the secret.
-    let key =
-        Some(o.text("KmsKeyId")).filter(|k| !k.is_empty() && !k.contains("alias/aws/")).map(|k| last(k).to_owned());
-    Resource { index, arn: o.text("ARN").to_owned(), policy, grants: Vec::new(), missing: Vec::new(), key }
+    let key = customers(o.text("KmsKeyId"));
+    Resource {
+        index,
+        arn: o.text("ARN").to_owned(),
+        policy,
+        grants: Vec::new(),
+        missing: Vec::new(),
+        key,
+        restricted: false,
+    }
 }
 
 /// What a principal may do with a resource: the first of the actions that it may is enough.
@@ -277,17 +330,32 @@ fn one(
         "aws-s3-read" => world.objects(p, arn, document),
         _ => [arn.clone()].into(),
     };
-    let policy = || r.policy.as_ref().map(|o| o.as_ref().map(|(n, d)| (n.clone(), d))).map_err(Clone::clone);
     let asked = actions.iter().flat_map(|a| objects.iter().map(move |o| (*a, o)));
-    let answers = asked.map(|(a, o)| world.may(p, a, o, account, policy(), r.grants.clone(), &context));
+    let answers = asked.map(|(a, o)| world.may(p, a, (o, account), r.own(), &context));
     let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { return };
     let mut e = Emit::new(technique, Fact::CloudResource(r.index)).from(Fact::CloudPrincipal(p.index));
-    if let (Some(id), "aws-secretsmanager-read") = (&r.key, technique) {
-        let own = keys.by_id.get(id).and_then(|n| keys.all.get(*n));
-        e = match own {
-            Some(k) => e.from(Fact::CloudResource(k.index)),
-            None => e.unless_known(format!("unread:kms-get-key-policy-{id}")),
-        };
+    // The service decrypts for the one who asks: that one must be let in by the key as well, through the service.
+    let service = match technique {
+        "aws-secretsmanager-read" => "secretsmanager",
+        _ => "s3",
+    };
+    if let (Some(id), "aws-secretsmanager-read" | "aws-s3-read") = (&r.key, technique) {
+        match keys.named(id) {
+            Some(k) => {
+                let region = k.arn.split(':').nth(3).unwrap_or_default();
+                let mut c = world.context(&p.arn, principal::account(&k.arn).unwrap_or(&world.account));
+                c.set("kms:ViaService", [format!("{service}.{region}.amazonaws.com")]);
+                let home = principal::account(&k.arn).unwrap_or(&world.account);
+                let decrypts = world.may(p, "kms:Decrypt", (&k.arn, home), k.own(), &c);
+                // Grants that were not read may let anybody in.
+                if !decrypts.open && k.missing.is_empty() {
+                    return;
+                }
+                e = k.missing.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                e = resting(e, &decrypts, k.index);
+            }
+            None => e = e.unless_known(format!("unread:kms-get-key-policy-{id}")),
+        }
     }
     ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
 }
@@ -321,8 +389,7 @@ fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
         }
         for p in asked.into_iter().filter(|a| *a != arn).filter_map(|a| world.principals.get(a)) {
             let context = world.context(&p.arn, account);
-            let policy = Ok(Some((name.clone(), &trust)));
-            let answer = world.may(p, "sts:AssumeRole", arn, account, policy, Vec::new(), &context);
+            let answer = world.may(p, "sts:AssumeRole", (arn, account), Own::policy(&name, &trust), &context);
             if answer.open {
                 let e = Emit::new("aws-assume-role", Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p.index));
                 ctx.emit(resting(e, &answer, p.index));
@@ -335,9 +402,8 @@ fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
 fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for p in world.principals.values().filter(|p| principal::account(&p.arn) == Some(world.account.as_str())) {
         let context = world.context(&p.arn, &world.account);
-        let ask = |action: &str, resource: &str| {
-            world.may(p, action, resource, &world.account, Ok(None), Vec::new(), &context)
-        };
+        let ask =
+            |action: &str, resource: &str| world.may(p, action, (resource, &world.account), Own::default(), &context);
         let kind = if p.arn.contains(":role/") { "role" } else { "user" };
         let mut found: Option<Answer> = None;
         for (of, action) in SELF.iter().filter(|(_, a)| world.could(p, &[a])) {

@@ -58,6 +58,26 @@ pub struct Answer {
     pub statements: Vec<Statement>,
 }
 
+/// What the resource of a request says itself.
+#[derive(Debug, Clone, Default)]
+pub struct Own<'d> {
+    /// Its policy, with the place.
+    pub policy: Option<(String, &'d Document)>,
+    /// Id of the call that would have told the policy.
+    pub missing: Option<String>,
+    /// Grants of a key.
+    pub grants: Vec<Grant>,
+    /// Whether it is a bucket that a public policy opens to nobody else.
+    pub restricted: bool,
+}
+
+impl<'d> Own<'d> {
+    /// A policy alone.
+    pub fn policy(name: &str, document: &'d Document) -> Self {
+        Own { policy: Some((name.to_owned(), document)), ..Own::default() }
+    }
+}
+
 /// The account.
 #[derive(Debug)]
 pub struct World<'c> {
@@ -307,42 +327,30 @@ impl<'c> World<'c> {
         c
     }
 
-    /// Whether a principal may do something: `resource_policy` is that of the resource with its place, or the id of the
-    /// call whose answer is missing.
-    #[allow(clippy::too_many_arguments, reason = "one request; its parts have no other home")]
+    /// Whether a principal may do something.
     pub fn may(
         &self,
         p: &Principal,
         action: &str,
-        resource: &str,
-        account: &str,
-        resource_policy: Result<Option<(String, &Document)>, String>,
-        grants: Vec<Grant>,
+        (resource, account): (&str, &str),
+        own: Own<'_>,
         context: &Context,
     ) -> Answer {
         // A policy may name a session: its name is chosen by who starts it, unless the trust policy pins it.
-        let named = resource_policy.as_ref().ok().and_then(|r| r.as_ref()).and_then(|(_, d)| named_session(d, &p.arn));
+        let named = own.policy.as_ref().and_then(|(_, d)| named_session(d, &p.arn));
         let caller = match p.arn.contains(":role/") {
             true => {
-                let own = principal::account(&p.arn).unwrap_or_default();
+                let home = principal::account(&p.arn).unwrap_or_default();
                 let partition = p.arn.split(':').nth(1).unwrap_or("aws");
-                let session = format!("arn:{partition}:sts::{own}:assumed-role/{}/session", last(&p.arn));
+                let session = format!("arn:{partition}:sts::{home}:assumed-role/{}/session", last(&p.arn));
                 Caller::Session(session, p.arn.clone())
             }
             false => Caller::User(p.arn.clone()),
         };
-        let mut missing = Vec::new();
-        let resource_policy = resource_policy.unwrap_or_else(|id| {
-            missing.push(id);
-            None
-        });
-        let policy = resource_policy.clone();
-        let answer =
-            self.decide(&caller, Some(p), action, resource, account, policy, grants.clone(), context, missing.clone());
+        let answer = self.decide(&caller, Some(p), action, (resource, account), own.clone(), context);
         let Some(session) = named.filter(|_| !answer.open) else { return answer };
         let caller = Caller::Session(session, p.arn.clone());
-        let mut answer =
-            self.decide(&caller, Some(p), action, resource, account, resource_policy, grants, context, missing);
+        let mut answer = self.decide(&caller, Some(p), action, (resource, account), own, context);
         if answer.open {
             answer.unknowns.push(format!("session-name:{}", last(&p.arn)));
         }
@@ -352,21 +360,27 @@ impl<'c> World<'c> {
     /// The same for a caller that is none of the account: a provider or a service.
     pub fn trusts(&self, caller: &Caller, action: &str, role: &str, trust: (String, &Document), c: &Context) -> Answer {
         let account = principal::account(role).unwrap_or_default();
-        self.decide(caller, None, action, role, account, Some(trust), Vec::new(), c, Vec::new())
+        let own = Own { policy: Some(trust), ..Own::default() };
+        self.decide(caller, None, action, (role, account), own, c)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one request; its parts have no other home")]
+    /// The same for somebody without a credential.
+    pub fn opens(&self, action: &str, resource: &str, own: Own<'_>) -> Answer {
+        let mut c = Context::new();
+        c.set_unknown("*");
+        c.set("aws:SecureTransport", ["true"]);
+        ABSENT.iter().for_each(|k| c.set_absent(k));
+        self.decide(&Caller::Anonymous, None, action, (resource, &self.account), own, &c)
+    }
+
     fn decide(
         &self,
         caller: &Caller,
         p: Option<&Principal>,
         action: &str,
-        resource: &str,
-        account: &str,
-        resource_policy: Option<(String, &Document)>,
-        grants: Vec<Grant>,
+        (resource, account): (&str, &str),
+        own: Own<'_>,
         context: &Context,
-        missing: Vec<String>,
     ) -> Answer {
         fn policy(p: &Placed) -> Policy<'_> {
             (p.name.clone(), &p.document)
@@ -375,12 +389,12 @@ impl<'c> World<'c> {
             identity: p.map(|p| p.identity.iter().map(policy).collect()).unwrap_or_default(),
             boundary: p.and_then(|p| p.boundary.as_ref()).map(policy),
             session: None,
-            resource: resource_policy,
+            resource: own.policy,
             scps: self.scps.as_ref().map(|l| l.iter().map(|x| x.iter().map(policy).collect()).collect()),
             rcps: Some(self.rcps.iter().flatten().map(|x| x.iter().map(policy).collect()).collect())
                 .filter(|_: &Vec<Vec<Policy<'_>>>| account == self.account && self.rcps.is_some()),
-            grants,
-            restrict_public_buckets: false,
+            grants: own.grants,
+            restrict_public_buckets: own.restricted,
             is_management: self.management,
         };
         let request = Request { caller, action, resource, resource_account: account, context };
@@ -389,12 +403,12 @@ impl<'c> World<'c> {
             Decision::ExplicitDeny => return Answer::default(),
             // A policy of the resource that was not read could allow it. Of a principal that was not read whole it is said
             // once that it may do anything (`targets::unread`).
-            Decision::ImplicitDeny if missing.is_empty() => return Answer::default(),
+            Decision::ImplicitDeny if own.missing.is_none() => return Answer::default(),
             Decision::ImplicitDeny | Decision::Allow => Vec::new(),
             Decision::Unknown if outcome.unknown_keys.is_empty() => vec!["request-key:unknown".to_owned()],
             Decision::Unknown => outcome.unknown_keys.iter().map(|k| format!("request-key:{k}")).collect(),
         };
-        unknowns.extend(missing);
+        unknowns.extend(own.missing);
         if let Some(p) = p {
             unknowns.extend(p.missing.iter().chain(&p.blocking).chain(&self.organization).cloned());
         }
@@ -470,16 +484,13 @@ impl<'c> World<'c> {
 
     /// Objects of a bucket that policies mean: one for each pattern, in the policies of the principal or of the bucket.
     pub fn objects(&self, p: &Principal, bucket: &str, policy: Option<&Document>) -> BTreeSet<String> {
-        let mut out: BTreeSet<String> = [format!("{bucket}/object")].into();
-        let all = p.identity.iter().map(|d| &d.document).chain(policy).flat_map(resources);
-        for r in all {
-            let Some((name, object)) = r.split_once('/') else { continue };
-            let parts = pattern::expand(name, false, &Context::new()).unwrap_or_default();
-            if pattern::matches(&parts, bucket) && !object.is_empty() {
-                out.insert(format!("{bucket}/{}", object.replace(['*', '?'], "x")));
-            }
-        }
-        out
+        let own = p.identity.iter().map(|d| &d.document);
+        objects(bucket, own.chain(policy))
+    }
+
+    /// The same, by the policy of the bucket alone.
+    pub fn named_objects(&self, bucket: &str, policy: Option<&Document>) -> BTreeSet<String> {
+        objects(bucket, policy.into_iter())
     }
 
     /// The trust policy of a role, with its place.
@@ -508,6 +519,20 @@ impl<'c> World<'c> {
         }
         Some(out)
     }
+}
+
+/// Objects of a bucket that policies mean: one for each pattern.
+fn objects<'d>(bucket: &str, documents: impl Iterator<Item = &'d Document>) -> BTreeSet<String> {
+    let mut out: BTreeSet<String> = [format!("{bucket}/object")].into();
+    let all = documents.flat_map(resources);
+    for r in all {
+        let Some((name, object)) = r.split_once('/') else { continue };
+        let parts = pattern::expand(name, false, &Context::new()).unwrap_or_default();
+        if pattern::matches(&parts, bucket) && !object.is_empty() {
+            out.insert(format!("{bucket}/{}", object.replace(['*', '?'], "x")));
+        }
+    }
+    out
 }
 
 /// Resources that the statements of a document name.

@@ -212,6 +212,9 @@ fn policy(ctx: &mut Ctx<'_>, world: &World<'_>, scope: u32, at: &str) {
     }
 }
 
+/// What an access gives in a namespace.
+type Makes = (Access, fn(u32) -> Fact);
+
 /// Ways into the cluster: its credentials, commands through Azure, and operations on its objects.
 fn in_cluster(ctx: &mut Ctx<'_>, scope: u32, at: &str, (index, c): (u32, &CloudObject), unknown: &Option<String>) {
     let id = c.text("id");
@@ -255,7 +258,7 @@ fn in_cluster(ctx: &mut Ctx<'_>, scope: u32, at: &str, (index, c): (u32, &CloudO
         .filter(|n| covers(at, &format!("{id}/namespaces/{}", ctx.ns_name(*n))))
         .collect();
     let whole = covers(at, id);
-    let makes: [(Access, fn(u32) -> Fact); 5] = [
+    let makes: [Makes; 5] = [
         (Access::ClusterAdmin, Fact::NamespaceAdmin),
         (Access::ClusterSecrets, Fact::AnySecret),
         (Access::ClusterPods, Fact::Workload),

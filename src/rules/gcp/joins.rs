@@ -47,10 +47,10 @@ pub fn clusters<'c>(world: &World<'c>) -> Vec<(u32, &'c CloudObject, Option<Stri
         .filter_map(|id| world.find("GcpInstance", id.rsplit('/').next()?))
         .filter_map(|(_, i)| i.spec.pointer("/metadata/cluster-name")?.as_str())
         .collect();
-    if let Some(name) = named.first().filter(|n| named.iter().all(|x| x == *n)) {
-        if all.iter().any(|(_, c)| c.metadata.name == **name) {
-            all.retain(|(_, c)| c.metadata.name == **name);
-        }
+    if let Some(name) = named.first().filter(|n| named.iter().all(|x| x == *n))
+        && all.iter().any(|(_, c)| c.metadata.name == **name)
+    {
+        all.retain(|(_, c)| c.metadata.name == **name);
     }
     let projects: Vec<&str> =
         ids.iter().filter_map(|id| id.strip_prefix("gce://")).filter_map(|r| r.split('/').next()).collect();

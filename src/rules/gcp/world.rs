@@ -163,7 +163,7 @@ impl<'c> World<'c> {
             }
             let own = format!("/serviceAccounts/{}", principal.metadata.name);
             let meant = |p: &&str| p.ends_with("public:all") || p.ends_with(&own) || **p == principal.metadata.name;
-            if d.principals.iter().any(|p| meant(&p)) && !d.open {
+            if d.principals.iter().any(meant) && !d.open {
                 return None;
             }
             out.push(format!("deny-policy:{}", d.name));

@@ -12,7 +12,7 @@ use crate::model::decode::percent_decoded;
 type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
-const CALLS: [(&str, Reader); 37] = [
+const CALLS: [(&str, Reader); 44] = [
     ("sts-get-caller-identity", |a, _, v| {
         a.put("Account", text(v, "Account"), v, &["Arn"]);
     }),
@@ -154,6 +154,44 @@ const CALLS: [(&str, Reader); 37] = [
         for i in list(v, "Reservations").iter().flat_map(|r| list(r, "Instances")) {
             let id = text(i, "InstanceId");
             a.put("Ec2Instance", id, i, &["PrivateDnsName", "IamInstanceProfile", "MetadataOptions", "State", "Tags"]);
+            let zone = i.get("Placement").map_or("", |p| text(p, "AvailabilityZone"));
+            a.set("Ec2Instance", id, "AvailabilityZone", Some(&json!(zone)).filter(|_| !zone.is_empty()));
+            for d in list(i, "BlockDeviceMappings").iter().filter_map(|d| d.get("Ebs")) {
+                volume(a, text(d, "VolumeId"), id, zone);
+            }
+        }
+    }),
+    ("ec2-describe-volumes", |a, _, v| {
+        for x in list(v, "Volumes") {
+            let id = text(x, "VolumeId");
+            a.put("EbsVolume", id, x, &["Encrypted", "KmsKeyId", "AvailabilityZone"]);
+            for at in list(x, "Attachments") {
+                volume(a, id, text(at, "InstanceId"), "");
+            }
+        }
+    }),
+    ("ecr-describe-repositories", |a, _, v| {
+        for r in list(v, "repositories") {
+            a.put("EcrRepository", text(r, "repositoryName"), r, &["repositoryArn", "imageTagMutability"]);
+        }
+    }),
+    ("ecr-get-repository-policy", |a, rest, v| {
+        let name = Some(text(v, "repositoryName")).filter(|n| !n.is_empty()).unwrap_or(rest);
+        a.set("EcrRepository", name, "Policy", resource_policy(v.get("policyText")).as_ref());
+    }),
+    ("lambda-list-functions", |a, _, v| {
+        for f in list(v, "Functions") {
+            a.put("LambdaFunction", text(f, "FunctionName"), f, &["FunctionArn", "Role"]);
+        }
+    }),
+    ("codebuild-batch-get-projects", |a, _, v| {
+        for p in list(v, "projects") {
+            a.put("CodeBuildProject", text(p, "name"), p, &["arn", "serviceRole"]);
+        }
+    }),
+    ("cloudformation-describe-stacks", |a, _, v| {
+        for s in list(v, "Stacks") {
+            a.put("CloudFormationStack", text(s, "StackName"), s, &["StackId", "RoleARN"]);
         }
     }),
     ("kms-list-keys", |a, _, v| {
@@ -196,6 +234,12 @@ const CALLS: [(&str, Reader); 37] = [
     }),
     ("s3api-get-bucket-policy", |a, rest, v| {
         a.set("S3Bucket", rest, "Policy", resource_policy(v.get("Policy")).as_ref());
+    }),
+    ("s3api-get-bucket-encryption", |a, rest, v| {
+        let rules = v.get("ServerSideEncryptionConfiguration").map_or(&[][..], |c| list(c, "Rules"));
+        let by = rules.iter().filter_map(|r| r.get("ApplyServerSideEncryptionByDefault"));
+        let key = by.map(|d| text(d, "KMSMasterKeyID")).find(|k| !k.is_empty());
+        a.set("S3Bucket", rest, "Encryption", key.map(|k| json!(k)).as_ref());
     }),
     ("s3api-get-public-access-block", |a, rest, v| {
         a.set("S3Bucket", rest, "PublicAccessBlockConfiguration", v.get("PublicAccessBlockConfiguration"));
@@ -283,6 +327,13 @@ fn arns(list: &[Value]) -> Value {
     json!(list.iter().map(|p| text(p, "PolicyArn")).filter(|a| !a.is_empty()).collect::<Vec<_>>())
 }
 
+/// A volume of an instance.
+fn volume(a: &mut Account, id: &str, instance: &str, zone: &str) {
+    for (field, value) in [("InstanceId", instance), ("AvailabilityZone", zone)] {
+        a.set("EbsVolume", id, field, Some(&json!(value)).filter(|_| !id.is_empty() && !value.is_empty()));
+    }
+}
+
 /// An entry is one of a cluster.
 fn entry_name(e: &Value) -> String {
     format!("{} {}", text(e, "clusterName"), text(e, "principalArn"))
@@ -362,7 +413,7 @@ mod tests {
     #[test]
     fn a_call_that_is_not_known_is_said() {
         let mut a = Account::default();
-        assert!(!a.answer(Provider::Aws, "lambda-list-functions.json", &json!({})));
+        assert!(!a.answer(Provider::Aws, "sns-list-topics.json", &json!({})));
         assert!(!a.answer(Provider::Aws, "iam-get-rolex.json", &json!({})));
         // Answers of another shape tell of nothing.
         for (call, _) in CALLS {
