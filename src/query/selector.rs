@@ -370,6 +370,7 @@ fn cloud(
         }
         names.push(o.metadata.name.as_str());
     }
+    s.unread_calls.extend(unread_policies(cluster, &s, attack));
     // What was not listed may be there.
     if s.facts.is_empty() {
         s.unread_calls.extend(unlisted(cluster, word));
@@ -382,6 +383,29 @@ fn cloud(
         return Err(error(whole, at, term.chars().count(), format!("{word} {name} does not exist"), hint));
     }
     Ok(s)
+}
+
+/// Calls that would tell who reads what was named: policies of its own that were not read.
+fn unread_policies(cluster: &Cluster, s: &Selection, attack: &Attack) -> Vec<String> {
+    let called = |call: &str| cluster.find(Kind::CloudObject, "Call", call).is_some();
+    let searched = called("gcloud-asset-search-all-iam-policies");
+    let objects = s.facts.iter().filter_map(|f| match attack.fact(*f) {
+        Some(Fact::CloudResource(i)) => cluster.objects.cloud.get(i as usize),
+        _ => None,
+    });
+    let call = |o: &CloudObject| {
+        let name = &o.metadata.name;
+        let without = |field: &str| o.spec.get(field).is_none();
+        let call = match o.kind() {
+            "GcpSecret" if without("bindings") && !searched => "gcloud-secrets-get-iam-policy",
+            "GcpKmsKey" if without("bindings") && !searched => "gcloud-kms-keys-get-iam-policy",
+            "GcpBucket" if without("bindings") && !searched => "gcloud-storage-buckets-get-iam-policy",
+            "AzureKeyVault" if without("enableRbacAuthorization") => "az-keyvault-show",
+            _ => return None,
+        };
+        Some(format!("{call}-{}", name.rsplit('/').next().unwrap_or(name)))
+    };
+    objects.filter_map(call).collect()
 }
 
 /// Calls that would list what a word means, of the clouds that there is data of, and have no answer.

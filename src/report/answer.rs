@@ -277,7 +277,7 @@ fn first_hit(attack: &Attack, cluster: &Cluster, mask: &[bool], from: &Selection
 }
 
 /// Calls about an account without which a path through it may be missed: beginnings of their names.
-const LEADING: [&str; 20] = [
+const LEADING: [&str; 22] = [
     "iam-get-account-authorization-details",
     "iam-list-roles",
     "iam-list-open-id-connect-providers",
@@ -293,6 +293,8 @@ const LEADING: [&str; 20] = [
     "gcloud-resource-manager-folders-get",
     "gcloud-iam-service-accounts",
     "gcloud-compute-instances",
+    "gcloud-projects-describe",
+    "gcloud-identity-groups",
     "az-aks-show",
     "az-role-assignment-list",
     "az-identity",
@@ -380,12 +382,16 @@ pub fn missing(id: &str) -> Missing {
         "launch-template" => format!("whether node group {arg} follows a launch template of its own"),
         "gke-cluster" => format!("whether this is the GKE cluster {arg}"),
         "aks-cluster" => format!("whether this is the AKS cluster {arg}"),
+        "gke-dataplane" => {
+            "whether the cluster has Dataplane V2, and which address of the metadata server policies see".into()
+        }
         "iam-condition" => format!("whether the condition {arg} of a binding holds"),
         "deny-policy" => format!("whether the deny policy {arg} denies it"),
         "acts-as-node-account" => format!("whether {arg} may act as the service account of the node"),
         "startup-script-runs" => format!("whether instance {arg} starts again, and runs a changed script"),
         "role-assignment-condition" => format!("whether the condition of role assignment {arg} lets it through"),
-        "role-definition-condition" => "whether the condition in the role's definition lets it through".into(),
+        "role-definition-condition" => format!("whether the condition in the definition of role {arg} lets it through"),
+        "pod-identity-exempts" => "whether AAD Pod Identity leaves the pod out".into(),
         "claims-matching" => format!("whether the expression of federated credential {arg} matches the token"),
         "pod-identity-intercepts" => "which identity AAD Pod Identity gives the pod".into(),
         "vault-network" => format!("whether the firewall of vault {arg} lets the attacker through"),
@@ -415,6 +421,9 @@ pub fn missing(id: &str) -> Missing {
             ),
             Provider::Gcp => {
                 format!("add the answer of that call of gcloud (--format json) to --gcp-data as {file}.json")
+            }
+            Provider::Azure if file == "role-assignment-list" => {
+                "add the answer of `az role assignment list --all --include-inherited -o json` to --azure-data as role-assignment-list.json".into()
             }
             Provider::Azure => {
                 format!("add the answer of that call of the Azure CLI (-o json) to --azure-data as {file}.json")

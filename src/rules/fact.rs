@@ -135,6 +135,8 @@ pub enum Access {
     RunCommand,
     /// Everything in clusters.
     ClusterAdmin,
+    /// Everything in namespaces of clusters.
+    NamespaceAdmin,
     /// Read Secrets of clusters.
     ClusterSecrets,
     /// Create pods in clusters.
@@ -160,7 +162,7 @@ pub struct Apis {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Access; 19] = [
+    pub const ALL: [Access; 20] = [
         Access::Policy,
         Access::Impersonate,
         Access::CreateKeys,
@@ -176,6 +178,7 @@ impl Access {
         Access::UserCredential,
         Access::RunCommand,
         Access::ClusterAdmin,
+        Access::NamespaceAdmin,
         Access::ClusterSecrets,
         Access::ClusterPods,
         Access::ClusterExec,
@@ -200,6 +203,7 @@ impl Access {
             Access::UserCredential => "gets the user's credential of every cluster",
             Access::RunCommand => "runs commands in every cluster",
             Access::ClusterAdmin => "administers every cluster",
+            Access::NamespaceAdmin => "administers namespaces of every cluster",
             Access::ClusterSecrets => "reads Secrets of every cluster",
             Access::ClusterPods => "creates pods in every cluster",
             Access::ClusterExec => "runs commands in pods of every cluster",

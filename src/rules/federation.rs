@@ -3,6 +3,8 @@
 //! A cloud trusts an issuer, an audience and a subject. A pod may have such a token, a right may mint one of any audience,
 //! a pod of the attacker's own may project one, and a subject that nobody has yet may be claimed.
 
+use std::collections::BTreeMap;
+
 use super::ctx::{Ctx, Emit};
 use super::fact::{EVERYWHERE, Fact, Right, Subject};
 use super::rows::{self, Names, need};
@@ -60,35 +62,48 @@ impl Tokens {
     }
 
     /// What a token of an account for an audience allows: from a pod that has it, and from any way to one.
-    pub fn account(&self, ctx: &mut Ctx<'_>, (ns, name): (&str, &str), audience: &str, step: Step<'_>) {
-        let subject = ctx.subject(Subject::ServiceAccount(ns.to_owned(), name.to_owned()));
+    pub fn account(&self, ctx: &mut Ctx<'_>, account: (&str, &str), audience: &str, step: Step<'_>) {
+        self.accounts(ctx, &[account], audience, step);
+    }
+
+    /// The same for any of several accounts. One right over all of them is one step, not one for each.
+    pub fn accounts(&self, ctx: &mut Ctx<'_>, accounts: &[(&str, &str)], audience: &str, step: Step<'_>) {
         let number = ctx.audiences.id(&audience.to_owned());
-        let token = Fact::Token(subject, number);
-        if ctx.facts.find(&token).is_some() {
-            ctx.emit(step(Way::Held).from(token).tier(1));
+        let mut places: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        for (ns, name) in accounts {
+            let subject = ctx.subject(Subject::ServiceAccount((*ns).to_owned(), (*name).to_owned()));
+            let token = Fact::Token(subject, number);
+            if ctx.facts.find(&token).is_some() {
+                ctx.emit(step(Way::Held).from(token).tier(1));
+            }
+            if let Some(place) = ctx.ns(ns) {
+                places.entry(place).or_default().push(name);
+            }
         }
-        let Some(place) = ctx.ns(ns) else { return };
-        for m in self.minters.iter().filter(|m| m.scope == EVERYWHERE || m.scope == place) {
-            let named = match &m.names {
+        for m in &self.minters {
+            let own = |names: &Vec<&str>| match &m.names {
                 Names::All => true,
-                Names::Some(list) => list.iter().any(|n| n == name),
+                Names::Some(list) => list.iter().any(|n| names.contains(&n.as_str())),
             };
-            if named {
+            let reaches = match m.scope {
+                EVERYWHERE => places.values().any(own),
+                place => places.get(&place).is_some_and(own),
+            };
+            if reaches {
                 let e = step(Way::Chosen).from(Fact::Grant(m.grant)).tier(1);
                 let why = "a token of any audience can be asked for";
                 ctx.emit(e.because(m.role, m.pointer.clone(), m.value.clone(), why));
             }
         }
         // A pod of the attacker's own projects a token of any audience.
-        if let Some(index) = ctx.cluster.find(Kind::ServiceAccount, ns, name) {
+        for (place, names) in &places {
+            let ns = ctx.ns_name(*place).to_owned();
+            let first = names.iter().find_map(|n| Some((*n, ctx.cluster.find(Kind::ServiceAccount, &ns, n)?)));
+            let Some((name, index)) = first else { continue };
             let o = Obj { kind: Kind::ServiceAccount, index };
-            let e = step(Way::Chosen).from(Fact::Workload(place)).tier(2);
-            ctx.emit(e.because(
-                o,
-                "/metadata/name",
-                format!("{ns}/{name}"),
-                "a pod may project a token of the account",
-            ));
+            let e = step(Way::Chosen).from(Fact::Workload(*place)).tier(2);
+            let why = "a pod may project a token of the account";
+            ctx.emit(e.because(o, "/metadata/name", format!("{ns}/{name}"), why));
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A role at a scope is held for everything below it: that is one fact, and one step to each thing below.
 
+use std::collections::BTreeMap;
+
 use super::depending;
 use super::joins::machine;
 use super::world::{Assignment, World, cloud, covers};
@@ -57,6 +59,12 @@ const OPERATIONS: [Asked; 14] = [
         &[
             "Microsoft.ContainerService/managedClusters/pods/write",
             "Microsoft.ContainerService/managedClusters/apps/deployments/write",
+            "Microsoft.ContainerService/managedClusters/apps/daemonsets/write",
+            "Microsoft.ContainerService/managedClusters/apps/statefulsets/write",
+            "Microsoft.ContainerService/managedClusters/apps/replicasets/write",
+            "Microsoft.ContainerService/managedClusters/batch/jobs/write",
+            "Microsoft.ContainerService/managedClusters/batch/cronjobs/write",
+            "Microsoft.ContainerService/managedClusters/replicationcontrollers/write",
         ],
         true,
     ),
@@ -64,10 +72,23 @@ const OPERATIONS: [Asked; 14] = [
     (Access::ClusterAccounts, &["Microsoft.ContainerService/managedClusters/serviceaccounts/impersonate/action"], true),
 ];
 
-/// Operations that give everything in a cluster or a namespace, all of them needed: to write bindings, of any role.
-const CLUSTER_ADMIN: [&str; 2] = [
-    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/rolebindings/write",
-    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterroles/bind/action",
+/// What takes two operations on data of one principal: to write bindings of the whole cluster, or of namespaces, and to bind
+/// any role by them.
+const PAIRS: [(Access, [&str; 2]); 2] = [
+    (
+        Access::ClusterAdmin,
+        [
+            "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterrolebindings/write",
+            "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterroles/bind/action",
+        ],
+    ),
+    (
+        Access::NamespaceAdmin,
+        [
+            "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/rolebindings/write",
+            "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterroles/bind/action",
+        ],
+    ),
 ];
 
 const ADMIN_CREDENTIAL: &str = "Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action";
@@ -78,6 +99,9 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for a in &world.assignments {
         held(ctx, world, a);
     }
+    pairs(ctx, world);
+    members(ctx, world);
+    administrator(ctx, world);
     reopened(ctx, world);
     below(ctx, world);
     users(ctx, world);
@@ -89,7 +113,7 @@ fn allows(a: &Assignment, operations: &[&str], data: bool) -> Option<Vec<String>
     let mut found: Option<Vec<String>> = None;
     for p in permissions.iter().filter(|p| operations.iter().any(|o| p.allows(o, data))) {
         let mut unknowns = a.unknowns.clone();
-        unknowns.extend(p.conditional.then(|| "role-definition-condition".to_owned()));
+        unknowns.extend(p.conditional.then(|| format!("role-definition-condition:{}", a.role)));
         if found.as_ref().is_none_or(|f| f.len() > unknowns.len()) {
             found = Some(unknowns);
         }
@@ -120,10 +144,55 @@ fn held(ctx: &mut Ctx<'_>, world: &World<'_>, a: &Assignment) {
         };
         ctx.emit(assigned(e.from(from), world, a, &unknowns));
     }
-    let all: Option<Vec<Vec<String>>> = CLUSTER_ADMIN.iter().map(|o| allows(a, &[o], true)).collect();
-    if let Some(unknowns) = all {
-        let e = Emit::scope(Fact::CloudHolds(Access::ClusterAdmin, a.scope)).from(from);
-        ctx.emit(assigned(e, world, a, &unknowns.concat()));
+}
+
+/// Assignments of one principal that hold the two parts of a pair, at the narrower of their scopes.
+fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    let scope =
+        |a: &Assignment| world.cluster.objects.cloud.get(a.scope as usize).map_or("", |s| s.metadata.name.as_str());
+    let both = |first: &dyn Fn(&Assignment) -> Option<Vec<String>>,
+                second: &dyn Fn(&Assignment) -> Option<Vec<String>>| {
+        let mut out: Vec<(usize, usize, Vec<String>)> = Vec::new();
+        let mut by: BTreeMap<u32, Vec<(usize, Vec<String>)>> = BTreeMap::new();
+        for (n, a) in world.assignments.iter().enumerate() {
+            if let Some(u) = second(a) {
+                by.entry(a.principal).or_default().push((n, u));
+            }
+        }
+        for (n, a) in world.assignments.iter().enumerate() {
+            let Some(u) = first(a) else { continue };
+            for (m, more) in by.get(&a.principal).into_iter().flatten() {
+                out.push((n, *m, u.iter().chain(more).cloned().collect()));
+            }
+        }
+        out
+    };
+    for (access, [write, bind]) in PAIRS {
+        let found = both(&|a| allows(a, &[write], true), &|a| allows(a, &[bind], true));
+        for (n, m, unknowns) in found {
+            let (Some(a), Some(b)) = (world.assignments.get(n), world.assignments.get(m)) else { continue };
+            let to = match (covers(scope(b), scope(a)), covers(scope(a), scope(b))) {
+                (true, _) => a.scope,
+                (_, true) => b.scope,
+                _ => continue,
+            };
+            let e = Emit::scope(Fact::CloudHolds(access, to)).from(Fact::CloudPrincipal(a.principal));
+            ctx.emit(assigned(assigned(e, world, a, &unknowns), world, b, &[]));
+        }
+    }
+    // An identity that is attached to a machine of one's own choice is taken from its metadata service.
+    const ATTACH: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
+    const WRITE: [&str; 2] =
+        ["Microsoft.Compute/virtualMachineScaleSets/write", "Microsoft.Compute/virtualMachines/write"];
+    for (n, m, unknowns) in both(&|a| allows(a, &[ATTACH], false), &|a| allows(a, &WRITE, false)) {
+        let (Some(a), Some(b)) = (world.assignments.get(n), world.assignments.get(m)) else { continue };
+        for (index, o) in world.of("AzureIdentity").filter(|(i, o)| *i != a.principal && covers(scope(a), o.text("id")))
+        {
+            let e = Emit::new("azure-imds-kubelet-identity", Fact::CloudPrincipal(index));
+            let e = e.from(Fact::CloudPrincipal(a.principal)).tier(3);
+            let e = assigned(assigned(e, world, a, &unknowns), world, b, &[]);
+            ctx.emit(e.because(cloud(index), "/spec/id", o.text("id").to_owned(), "the identity that is attached"));
+        }
     }
 }
 
@@ -150,24 +219,80 @@ fn reopened(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let why = "who may change the cluster switches local accounts on";
             ctx.emit(e.because(cloud(index), "/spec/disableLocalAccounts", "true", why));
         }
+        // Who assigns roles gives itself both.
+        for (scope, s) in world.of("AzureScope").filter(|(_, s)| covers(&s.metadata.name, c.text("id"))) {
+            let from = Fact::CloudHolds(Access::Policy, scope);
+            if ctx.facts.find(&from).is_some() {
+                let e = Emit::new("azure-aks-admin-credential", Fact::ClusterAdmin)
+                    .from(from)
+                    .tier(4)
+                    .maybe(unknown.clone());
+                let e = e.because(
+                    cloud(scope),
+                    "/metadata/name",
+                    s.metadata.name.clone(),
+                    "the cluster is below the scope",
+                );
+                let why = "who may change the cluster switches local accounts on";
+                ctx.emit(e.because(cloud(index), "/spec/disableLocalAccounts", "true", why));
+            }
+        }
+    }
+}
+
+/// Members of groups, as far as they were read.
+fn members(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    for (index, g) in world.of("AzureGroup") {
+        for (n, id) in g.list("members").iter().enumerate().filter_map(|(n, v)| Some((n, v.as_str()?))) {
+            if let Some(p) = world.principal(id) {
+                let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p));
+                let at = format!("/spec/members/{n}");
+                ctx.emit(e.because(cloud(index), at, id.to_owned(), "the principal is in the group"));
+            }
+        }
+    }
+}
+
+/// The subscription of the cluster is the account: who assigns roles there administers it, and the other way round.
+fn administrator(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    let of = |id: &str| id.split('/').nth(2).map(|s| format!("/subscriptions/{s}"));
+    let nodes = world.cluster.objects.nodes.iter().filter_map(|n| n.spec.provider_id.strip_prefix("azure://"));
+    let own = world.clusters().first().and_then(|(_, c, _)| of(c.text("id")));
+    let said = || world.of("AzureSubscription").next().map(|(_, s)| format!("/subscriptions/{}", s.metadata.name));
+    let Some(own) = own.or_else(|| nodes.filter_map(of).next()).or_else(said) else { return };
+    for (scope, s) in world.of("AzureScope").filter(|(_, s)| covers(&s.metadata.name, &own)) {
+        let policy = Fact::CloudHolds(Access::Policy, scope);
+        let exact = s.metadata.name.trim_end_matches('/').eq_ignore_ascii_case(&own);
+        // Above the subscription there may be others.
+        let ways: &[(Fact, Fact)] = match (exact, ctx.facts.find(&policy).is_some()) {
+            (true, _) => &[(policy, Fact::AccountAdmin), (Fact::AccountAdmin, policy)],
+            (false, true) => &[(policy, Fact::AccountAdmin)],
+            (false, false) => &[],
+        };
+        for (a, b) in ways.iter().copied() {
+            let e = Emit::new("azure-rbac-write", b).from(a);
+            let why = "the subscription of the cluster is the account";
+            ctx.emit(e.because(cloud(scope), "/metadata/name", s.metadata.name.clone(), why));
+        }
     }
 }
 
 /// From scopes to what is below them.
 fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
     let scopes: Vec<(u32, &CloudObject)> = world.of("AzureScope").collect();
+    let clusters = world.clusters();
     for (scope, s) in scopes {
         let at = s.metadata.name.as_str();
         let held = |ctx: &Ctx<'_>, access: Access| ctx.facts.find(&Fact::CloudHolds(access, scope)).is_some();
         if held(ctx, Access::Policy) {
-            policy(ctx, world, scope, at);
+            policy(ctx, scope, at);
         }
-        for (index, c, unknown) in world.clusters() {
-            in_cluster(ctx, scope, at, (index, c), &unknown);
+        for (index, c, unknown) in &clusters {
+            in_cluster(ctx, scope, at, (*index, *c), unknown);
         }
         for access in [Access::Machines, Access::VirtualMachines] {
             if held(ctx, access) {
-                nodes(ctx, world, (scope, at), access);
+                nodes(ctx, world, (scope, at), access, &clusters);
             }
         }
         if held(ctx, Access::Federate) {
@@ -188,27 +313,13 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
     access_policies(ctx, world);
 }
 
-/// Who assigns roles gives itself each: at a subscription or above, that is the account.
-fn policy(ctx: &mut Ctx<'_>, world: &World<'_>, scope: u32, at: &str) {
+/// Who assigns roles gives itself each.
+fn policy(ctx: &mut Ctx<'_>, scope: u32, at: &str) {
     let from = Fact::CloudHolds(Access::Policy, scope);
     let why = "who assigns roles gives itself each";
     for access in Access::ALL.into_iter().filter(|a| *a != Access::Policy) {
         let e = Emit::scope(Fact::CloudHolds(access, scope)).from(from).tier(3);
         ctx.emit(e.because(cloud(scope), "/metadata/name", at.to_owned(), why));
-    }
-    let clusters = world.clusters();
-    let subscription = clusters.first().and_then(|(_, c, _)| c.text("id").split('/').nth(2));
-    let whole = subscription.is_some_and(|s| covers(at, &format!("/subscriptions/{s}")));
-    if whole {
-        for (a, b) in [(from, Fact::AccountAdmin), (Fact::AccountAdmin, from)] {
-            let e = Emit::new("azure-rbac-write", b).from(a);
-            ctx.emit(e.because(
-                cloud(scope),
-                "/metadata/name",
-                at.to_owned(),
-                "the subscription of the cluster is the account",
-            ));
-        }
     }
 }
 
@@ -258,8 +369,9 @@ fn in_cluster(ctx: &mut Ctx<'_>, scope: u32, at: &str, (index, c): (u32, &CloudO
         .filter(|n| covers(at, &format!("{id}/namespaces/{}", ctx.ns_name(*n))))
         .collect();
     let whole = covers(at, id);
-    let makes: [Makes; 5] = [
+    let makes: [Makes; 6] = [
         (Access::ClusterAdmin, Fact::NamespaceAdmin),
+        (Access::NamespaceAdmin, Fact::NamespaceAdmin),
         (Access::ClusterSecrets, Fact::AnySecret),
         (Access::ClusterPods, Fact::Workload),
         (Access::ClusterExec, Fact::PodsIn),
@@ -281,9 +393,11 @@ fn in_cluster(ctx: &mut Ctx<'_>, scope: u32, at: &str, (index, c): (u32, &CloudO
     }
 }
 
+/// A cluster that this one may be, with what leaves that open.
+type Described<'c> = (u32, &'c CloudObject, Option<String>);
+
 /// Root on nodes whose machines are below the scope, unless their resource group is locked.
-fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>, (scope, at): (u32, &str), access: Access) {
-    let clusters = world.clusters();
+fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>, (scope, at): (u32, &str), access: Access, clusters: &[Described<'_>]) {
     let locked = |id: &str| {
         clusters.iter().any(|(_, c, _)| {
             let group = format!("/resourcegroups/{}/", c.text("nodeResourceGroup").to_lowercase());

@@ -1,5 +1,7 @@
 //! From accounts of the cluster to identities that trust its issuer, and from nodes to the identities of their machines.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::depending;
@@ -19,22 +21,20 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
     machines(ctx, world, network);
 }
 
-/// Issuers of the clusters that this one may be, with what leaves it open; nothing where a cluster has none.
-fn issuers(world: &World<'_>) -> Option<Vec<(u32, String, Vec<String>)>> {
-    let clusters = world.clusters();
-    if clusters.is_empty() {
-        return None;
+/// Issuers of the clusters that this one may be, with the field that says so and what leaves it open; nothing where no
+/// cluster is described. A cluster of AWS may be trusted as well.
+fn issuers(world: &World<'_>) -> Option<Vec<(u32, &'static str, String, Vec<String>)>> {
+    let mut out: Vec<(u32, &'static str, String, Vec<String>)> = Vec::new();
+    for (i, c, unknown) in world.clusters() {
+        out.push((i, "/spec/issuer", c.text("issuer").to_owned(), unknown.into_iter().collect()));
     }
-    let own = clusters.into_iter().filter_map(|(i, c, unknown)| {
-        let issuer = c.text("issuer");
-        (!issuer.is_empty()).then(|| (i, normal(issuer), unknown.into_iter().collect()))
-    });
-    Some(own.collect())
-}
-
-/// An issuer without the slash that some answers end with.
-fn normal(issuer: &str) -> String {
-    issuer.trim_end_matches('/').to_owned()
+    let eks: Vec<(u32, &CloudObject)> = world.of("EksCluster").collect();
+    for (i, c) in &eks {
+        let issuer = c.spec.pointer("/identity/oidc/issuer").and_then(Value::as_str).unwrap_or_default();
+        let several = (eks.len() > 1).then(|| format!("eks-cluster:{}", c.metadata.name));
+        out.push((*i, "/spec/identity/oidc/issuer", issuer.to_owned(), several.into_iter().collect()));
+    }
+    (!out.is_empty()).then_some(out)
 }
 
 /// Subjects that a credential takes.
@@ -89,12 +89,13 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let Some(to) = principal(world, holder, o) else { continue };
         for (n, c) in o.list("federatedCredentials").iter().enumerate() {
             let text = |f: &str| c.get(f).and_then(Value::as_str).unwrap_or_default();
-            let issuer = normal(text("issuer"));
+            // Issuers are compared letter by letter.
+            let issuer = text("issuer");
             // Without a described cluster each issuer may be its own.
             let (cluster, mut unknowns) = match &issuers {
                 None => (None, vec!["unread:az-aks-show".to_owned()]),
-                Some(all) => match all.iter().find(|(_, i, _)| *i == issuer) {
-                    Some((index, _, unknowns)) => (Some(*index), unknowns.clone()),
+                Some(all) => match all.iter().find(|(_, _, i, _)| !i.is_empty() && i == issuer) {
+                    Some((index, field, _, unknowns)) => (Some((*index, *field)), unknowns.clone()),
                     None => continue,
                 },
             };
@@ -130,7 +131,7 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
                         "it trusts the issuer",
                     );
                     let e = match cluster {
-                        Some(i) => e.because(cloud(i), "/spec/issuer", "", "the cluster has this issuer"),
+                        Some((i, field)) => e.because(cloud(i), field, "", "the cluster has this issuer"),
                         None => e,
                     };
                     depending(e, &unknowns)
@@ -145,9 +146,9 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
                     Subjects::Like(pattern) => {
                         let fits =
                             |ns: &str, n: &str| matches_action(pattern, &format!("system:serviceaccount:{ns}:{n}"));
-                        for (ns, account) in accounts.iter().filter(|(ns, n)| fits(ns, n)) {
-                            tokens.account(ctx, (ns, account), audience, &step);
-                        }
+                        let all = accounts.iter().filter(|(ns, n)| fits(ns, n));
+                        let all: Vec<(&str, &str)> = all.map(|(ns, n)| (ns.as_str(), n.as_str())).collect();
+                        tokens.accounts(ctx, &all, audience, &step);
                         let free = pattern.replace('*', "kpath-claimed-name").replace('?', "x");
                         if let Some(Subjects::One(ns, account)) = account_of(&free) {
                             tokens.claimed(ctx, (&ns, &account), &step);
@@ -155,9 +156,8 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
                     }
                     // By an expression that is not read any account may be meant.
                     Subjects::Unread => {
-                        for (ns, account) in &accounts {
-                            tokens.account(ctx, (ns, account), audience, &step);
-                        }
+                        let all: Vec<(&str, &str)> = accounts.iter().map(|(ns, n)| (ns.as_str(), n.as_str())).collect();
+                        tokens.accounts(ctx, &all, audience, &step);
                     }
                 }
             }
@@ -182,7 +182,17 @@ pub fn machine<'c>(world: &World<'c>, provider_id: &str) -> Option<(u32, &'c Clo
     let id = provider_id.strip_prefix("azure://")?;
     let lower = id.to_lowercase();
     match lower.find("/virtualmachines/").filter(|_| lower.contains("/virtualmachinescalesets/")) {
-        Some(end) => world.by_id("AzureScaleSet", id.get(..end)?),
+        Some(end) => {
+            let set = id.get(..end)?;
+            // An answer about its identity alone does not say the id.
+            let named = || {
+                let last = set.rsplit('/').next()?;
+                world
+                    .of("AzureScaleSet")
+                    .find(|(_, o)| o.text("id").is_empty() && o.metadata.name.eq_ignore_ascii_case(last))
+            };
+            world.by_id("AzureScaleSet", set).or_else(named)
+        }
         None => world.by_id("AzureVirtualMachine", id),
     }
 }
@@ -198,15 +208,15 @@ fn identities(world: &World<'_>, o: &CloudObject) -> Vec<u32> {
 
 /// From nodes, and pods that get through to their metadata service, to the identities of the machine.
 fn machines(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
-    let clusters = world.clusters();
-    let described = clusters.first().map(|(i, c, _)| (*i, *c));
-    let blocked = described.is_some_and(|(_, c)| c.text("podLinkLocalAccess").eq_ignore_ascii_case("None"));
-    let intercepted = intercepting(ctx);
+    let interceptor = intercepting(ctx);
     let mut way = metadata::Way::new(network, METADATA);
     let nodes: Vec<(u32, String)> =
         ctx.cluster.objects.nodes.iter().zip(0u32..).map(|(n, i)| (i, n.spec.provider_id.clone())).collect();
     for (n, id) in nodes.into_iter().filter(|(_, id)| id.starts_with("azure://")) {
         let node = Obj { kind: Kind::Node, index: n };
+        let described = world.cluster_of(&id);
+        let blocked = described.is_some_and(|(_, c)| c.text("podLinkLocalAccess").eq_ignore_ascii_case("None"));
+        let intercepted = interceptor.on(n);
         // Without an answer about the machine, the cluster names the identity of its kubelets.
         let kubelet = || {
             let (i, c) = described?;
@@ -236,10 +246,13 @@ fn machines(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
             let Some(pod) = ctx.cluster.objects.pods.get(p as usize) else { continue };
             let host = pod.spec.host_network;
             let bound = pod.metadata.labels.contains_key("aadpodidbinding");
-            if !host && (blocked || (intercepted && !bound)) {
+            if !host && (blocked || (intercepted && !bound && !interceptor.exceptions)) {
                 continue;
             }
-            let unknown = (!host && intercepted).then(|| "pod-identity-intercepts".to_owned());
+            let unknown = (!host && intercepted).then(|| match bound {
+                true => "pod-identity-intercepts".to_owned(),
+                false => "pod-identity-exempts".to_owned(),
+            });
             let answers = Answers {
                 because: (node, "/spec/providerID".to_owned(), id.clone()),
                 why: "machines of Azure answer every pod unless the cluster blocks it",
@@ -259,13 +272,31 @@ fn same_case(world: &World<'_>, object: u32, pointer: &str, value: String) -> St
     said.filter(|s| s.eq_ignore_ascii_case(&value)).map_or(value, str::to_owned)
 }
 
-/// Whether the DaemonSet of AAD Pod Identity answers in the place of the metadata service (archived in 2023).
-fn intercepting(ctx: &Ctx<'_>) -> bool {
-    ctx.cluster.objects.daemon_sets.iter().any(|d| {
-        let m = &d.metadata;
+/// Pods of AAD Pod Identity, which answer in the place of the metadata service (archived in 2023).
+struct Interceptor {
+    nodes: BTreeSet<u32>,
+    /// Whether some pods may be left out, by objects that are not read.
+    exceptions: bool,
+}
+
+impl Interceptor {
+    fn on(&self, node: u32) -> bool {
+        self.nodes.contains(&node)
+    }
+}
+
+/// Nodes on which it runs.
+fn intercepting(ctx: &Ctx<'_>) -> Interceptor {
+    let is = |m: &crate::model::meta::Meta| {
         let label = |k: &str| m.labels.get(k).is_some_and(|v| v == "nmi");
-        m.name == "nmi" || m.name.ends_with("-nmi") || label("component") || label("app.kubernetes.io/component")
-    })
+        label("component") || label("app.kubernetes.io/component")
+    };
+    let pods = ctx.cluster.objects.pods.iter().zip(0u32..).filter(|(p, _)| !p.finished() && is(&p.metadata));
+    let exceptions = "azurepodidentityexceptions.aadpodidentity.k8s.io";
+    Interceptor {
+        nodes: pods.filter_map(|(_, i)| ctx.node_of(i)).collect(),
+        exceptions: ctx.cluster.objects.resource_definitions.iter().any(|c| c.metadata.name == exceptions),
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct Assignment {
     pub scope: u32,
     /// What the role allows; nothing where it is not known.
     pub permissions: Option<Vec<Permission>>,
+    /// The role's name, or its id.
+    pub role: String,
     /// Ids of what leaves it open.
     pub unknowns: Vec<String>,
 }
@@ -73,6 +75,9 @@ impl<'c> World<'c> {
     /// The object of that kind with an id of Resource Manager, whatever its case.
     pub fn by_id(&self, kind: &'static str, id: &str) -> Option<(u32, &'c CloudObject)> {
         let last = id.rsplit('/').next().unwrap_or(id);
+        if id.is_empty() {
+            return None;
+        }
         let near = self.find(kind, last).filter(|(_, o)| o.text("id").eq_ignore_ascii_case(id));
         near.or_else(|| self.of(kind).find(|(_, o)| o.text("id").eq_ignore_ascii_case(id)))
     }
@@ -96,7 +101,8 @@ impl<'c> World<'c> {
         if o.spec.get("conditional").is_some() {
             unknowns.push(format!("role-assignment-condition:{}", o.metadata.name));
         }
-        Some(Assignment { index, principal, scope, permissions, unknowns })
+        let role = if name.is_empty() { definition } else { name }.to_owned();
+        Some(Assignment { index, principal, scope, permissions, role, unknowns })
     }
 
     /// What a role allows, as an answer says.
@@ -118,6 +124,15 @@ impl<'c> World<'c> {
             }
         };
         Some(d.list("permissions").iter().map(one).collect())
+    }
+
+    /// The cluster that a node is in by its resource group, if that is described.
+    pub fn cluster_of(&self, provider_id: &str) -> Option<(u32, &'c CloudObject)> {
+        let id = provider_id.to_lowercase();
+        self.of("AzureCluster").find(|(_, c)| {
+            let group = c.text("nodeResourceGroup").to_lowercase();
+            !group.is_empty() && id.contains(&format!("/resourcegroups/{group}/"))
+        })
     }
 
     /// Clusters that this one may be: the only one, the one whose nodes are in its resource group, or each of several.
@@ -145,10 +160,9 @@ impl<'c> World<'c> {
 /// covers all that was read.
 pub fn covers(scope: &str, id: &str) -> bool {
     let (scope, id) = (scope.trim_end_matches('/').to_lowercase(), id.to_lowercase());
-    scope.is_empty()
-        || scope.starts_with("/providers/microsoft.management/managementgroups/")
-        || id == scope
-        || id.strip_prefix(&scope).is_some_and(|rest| rest.starts_with('/'))
+    // What has no id is nowhere.
+    let above = scope.is_empty() || scope.starts_with("/providers/microsoft.management/managementgroups/");
+    !id.is_empty() && (above || id == scope || id.strip_prefix(&scope).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// A cloud object in evidence.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::depending;
 use super::joins::{clusters, node};
 use super::machines::{Machine, machines};
-use super::roles::{ACT_AS, STARTS};
+use super::roles::{ACT_AS, CLUSTER_ADMIN, PERMISSIONS, STARTS, UPDATE_ROLE};
 use super::world::{Given, World, cloud};
 use crate::model::cloud::CloudObject;
 use crate::rules::ctx::{Ctx, Emit};
@@ -15,37 +15,55 @@ use crate::rules::fact::{Access, Apis, Fact, Subject};
 
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    everybody(ctx, world);
+    memberships(ctx, world);
+    let machines = machines(world);
+    let accounts: BTreeSet<u32> = machines
+        .iter()
+        .filter_map(|m| world.find("GcpServiceAccount", m.account.as_deref()?).map(|(i, _)| i))
+        .collect();
+    for (principal, given) in &world.given {
+        basic(ctx, world, *principal, given);
+    }
     let scoped: BTreeSet<(u32, Apis)> = ctx
         .facts
         .values()
         .filter_map(|f| match f {
-            Fact::CloudScoped(i, apis) => Some((*i, *apis)),
+            Fact::CloudScoped(i, apis) => Some((i, apis)),
             _ => None,
         })
+        .map(|(i, a)| (*i, *a))
         .collect();
     for (principal, given) in &world.given {
         let Some(p) = world.cluster.objects.cloud.get(*principal as usize) else { continue };
-        let acts: Vec<&Given<'_>> = given.iter().filter(|g| has(g, ACT_AS)).collect();
-        let starts: Vec<&Given<'_>> = given.iter().filter(|g| STARTS.iter().any(|s| has(g, s))).collect();
         let own = if of_pool(p) { Fact::CloudMember(*principal) } else { Fact::CloudPrincipal(*principal) };
-        let mut from = vec![(own, None)];
-        from.extend(scoped.iter().filter(|(i, _)| i == principal).map(|(i, a)| (Fact::CloudScoped(*i, *a), Some(*a))));
-        for (from, apis) in from {
+        let mut all = vec![(own, None)];
+        all.extend(scoped.iter().filter(|(i, _)| i == principal).map(|(i, a)| (Fact::CloudScoped(*i, *a), Some(*a))));
+        for (from, apis) in all {
+            let who = Who { p, from, given };
             for g in given {
                 for access in Access::ALL.into_iter().filter(|a| apis.is_none_or(|x| opens(x, *a))) {
-                    one(ctx, world, p, from, g, access, &acts);
+                    match access {
+                        Access::Machines | Access::CommonMetadata => metadata(ctx, world, &who, g, access, &accounts),
+                        _ => one(ctx, world, &who, g, access),
+                    }
                 }
             }
             if apis.is_none() {
-                passed(ctx, world, p, from, &acts, &starts);
+                passed(ctx, world, &who);
+                pairs(ctx, world, &who);
             }
         }
-        basic(ctx, world, *principal, given);
     }
-    below(ctx, world);
+    below(ctx, world, &machines);
     in_cluster(ctx, world);
     identities(ctx, world);
+}
+
+/// A principal, the fact of acting as it, and what it was given.
+struct Who<'a> {
+    p: &'a CloudObject,
+    from: Fact,
+    given: &'a [Given<'a>],
 }
 
 /// Whether a token for some APIs only is enough for an access.
@@ -64,42 +82,54 @@ fn has(g: &Given<'_>, permission: &str) -> bool {
 }
 
 /// Cites a binding: the member in it, and the role that it gives.
-fn because(e: Emit<'static>, g: &Given<'_>, member: &str) -> Emit<'static> {
+fn because(e: Emit<'static>, g: &Given<'_>, p: &CloudObject) -> Emit<'static> {
     let role = g.pointer.split("/members/").next().unwrap_or_default();
-    let e = e.because(cloud(g.object), g.pointer.clone(), member.to_owned(), "the binding names the principal");
+    let member = match p.kind() {
+        "GcpServiceAccount" => format!("serviceAccount:{}", p.metadata.name),
+        _ => p.metadata.name.clone(),
+    };
+    let e = e.because(cloud(g.object), g.pointer.clone(), member, "the binding names the principal");
     let e = e.because(cloud(g.object), format!("{role}/role"), g.role.to_owned(), "the role holds the permission");
     depending(e, &g.unknowns)
 }
 
-/// The member of a policy that a principal is.
-fn member(p: &CloudObject) -> String {
-    match p.kind() {
-        "GcpServiceAccount" => format!("serviceAccount:{}", p.metadata.name),
-        _ => p.metadata.name.clone(),
+/// Whether a principal is of a pool of workload identities.
+fn of_pool(p: &CloudObject) -> bool {
+    p.kind() == "GcpMember" && p.metadata.name.contains(".svc.id.goog")
+}
+
+/// Whether an object is a level that others are below.
+fn is_level(world: &World<'_>, object: u32) -> bool {
+    let o = world.cluster.objects.cloud.get(object as usize);
+    o.is_some_and(|o| matches!(o.kind(), "GcpProject" | "GcpFolder" | "GcpOrganization"))
+}
+
+/// The narrower of two levels, if one is above the other.
+fn narrower(world: &World<'_>, a: u32, b: u32) -> Option<u32> {
+    let above = |x: u32, y: u32| {
+        let o = world.cluster.objects.cloud.get(x as usize);
+        o.is_some_and(|o| world.above(o).contains(&y))
+    };
+    match (a == b || above(a, b), above(b, a)) {
+        (true, _) => Some(a),
+        (_, true) => Some(b),
+        _ => None,
     }
 }
 
-/// Whether a principal is of a pool of workload identities.
-fn of_pool(p: &CloudObject) -> bool {
-    p.kind() == "GcpMember" && (p.metadata.name.contains(".svc.id.goog"))
+/// The permission of several that no deny policy denies, with what leaves that open.
+fn allowed(world: &World<'_>, p: &CloudObject, permissions: &[&str], on: u32) -> Option<Vec<String>> {
+    permissions.iter().filter_map(|x| world.denied(Some(p), x, on)).min_by_key(Vec::len)
 }
 
-fn one(
-    ctx: &mut Ctx<'_>,
-    world: &World<'_>,
-    p: &CloudObject,
-    from: Fact,
-    g: &Given<'_>,
-    access: Access,
-    acts: &[&Given<'_>],
-) {
-    let Some(permission) = World::permission(g, access) else { return };
+fn one(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>, g: &Given<'_>, access: Access) {
     let Some(object) = world.cluster.objects.cloud.get(g.object as usize) else { return };
-    let Some(denied) = world.denied(p, &permission) else { return };
+    let Some(denied) = allowed(world, who.p, &world.permissions(g, access), g.object) else { return };
     let (to, technique) = match object.kind() {
         "GcpServiceAccount" => match access {
-            Access::Impersonate | Access::CreateKeys => {
-                let of_pool = if of_pool(p) { "gcp-workload-identity-gsa" } else { "gcp-sa-impersonation" };
+            // Nobody gets tokens of one that is switched off.
+            Access::Impersonate | Access::CreateKeys if !disabled(object) => {
+                let of_pool = if of_pool(who.p) { "gcp-workload-identity-gsa" } else { "gcp-sa-impersonation" };
                 (Fact::CloudPrincipal(g.object), Some(of_pool))
             }
             _ => return,
@@ -111,21 +141,83 @@ fn one(
         "GcpProject" | "GcpFolder" | "GcpOrganization" => (Fact::CloudHolds(access, g.object), None),
         _ => return,
     };
-    if to == from || (access == Access::CreateKeys && keys_forbidden(world)) {
+    if to == who.from || (access == Access::CreateKeys && keys_forbidden(world)) {
         return;
     }
-    let direct = if of_pool(p) { "gcp-workload-identity-direct" } else { "gcp-iam-grant" };
-    let e = Emit::new(technique.unwrap_or(direct), to).from(from);
+    let e = Emit::new(technique.unwrap_or(granting(who.p)), to).from(who.from);
     let e = if access == Access::CreateKeys { depending(e.tier(2), &keys_unknown(world)) } else { e };
-    let mut e = depending(because(e, g, &member(p)), &denied);
-    // To change an instance that has a service account takes the right to act as that.
-    if matches!(access, Access::Machines | Access::CommonMetadata) {
-        e = match acts.iter().min_by_key(|a| a.unknowns.len()) {
-            Some(a) => because(e, a, &member(p)),
-            None => e.unless_known(format!("acts-as-node-account:{}", p.metadata.name)),
-        };
+    ctx.emit(depending(because(e, g, who.p), &denied));
+}
+
+/// The technique of a role that is given.
+fn granting(p: &CloudObject) -> &'static str {
+    if of_pool(p) { "gcp-workload-identity-direct" } else { "gcp-iam-grant" }
+}
+
+pub fn disabled(o: &CloudObject) -> bool {
+    o.spec.get("disabled") == Some(&serde_json::Value::Bool(true))
+}
+
+/// Metadata of instances: to change it takes the right to act as their service account too, of the same principal.
+fn metadata(
+    ctx: &mut Ctx<'_>,
+    world: &World<'_>,
+    who: &Who<'_>,
+    g: &Given<'_>,
+    access: Access,
+    accounts: &BTreeSet<u32>,
+) {
+    let Some(denied) = allowed(world, who.p, &world.permissions(g, access), g.object) else { return };
+    if !is_level(world, g.object) {
+        return;
     }
-    ctx.emit(e);
+    let step = |to: u32| {
+        let e = Emit::new(granting(who.p), Fact::CloudHolds(access, to)).from(who.from);
+        depending(because(e, g, who.p), &denied)
+    };
+    let acts: Vec<&Given<'_>> = who.given.iter().filter(|a| has(a, ACT_AS)).collect();
+    for a in acts.iter().filter(|a| is_level(world, a.object)) {
+        if let Some(to) = narrower(world, g.object, a.object) {
+            ctx.emit(because(step(to), a, who.p));
+        }
+    }
+    for account in accounts {
+        let own: Vec<&&Given<'_>> = acts.iter().filter(|a| a.object == *account).collect();
+        for a in &own {
+            ctx.emit(because(step(*account), a, who.p));
+        }
+        let Some(o) = world.cluster.objects.cloud.get(*account as usize) else { continue };
+        if own.is_empty() && o.spec.get("bindings").is_none() && !world.searched() {
+            let id = format!("unread:gcloud-iam-service-accounts-get-iam-policy-{}", o.metadata.name);
+            ctx.emit(step(*account).unless_known(id));
+        }
+    }
+}
+
+/// What takes two permissions of one principal: everything in clusters, and a custom role that it widens for itself.
+fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
+    let levels: Vec<&Given<'_>> = who.given.iter().filter(|g| is_level(world, g.object)).collect();
+    let custom = who.given.iter().find(|g| !g.role.starts_with("roles/"));
+    for g in &levels {
+        if let Some(custom) = custom.filter(|_| g.holds.is_some() && has(g, UPDATE_ROLE))
+            && let Some(denied) = world.denied(Some(who.p), UPDATE_ROLE, g.object)
+        {
+            let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::Policy, g.object)).from(who.from).tier(3);
+            ctx.emit(depending(because(because(e, g, who.p), custom, who.p), &denied));
+        }
+        for other in &levels {
+            let both = CLUSTER_ADMIN.iter().any(|[a, b]| has(g, a) && has(other, b));
+            // One role that holds both says it alone.
+            let alone = |x: &Given<'_>| CLUSTER_ADMIN.iter().any(|pair| pair.iter().all(|p| has(x, p)));
+            if !both || (!std::ptr::eq(*g, *other) && (alone(g) || alone(other))) {
+                continue;
+            }
+            let Some(to) = narrower(world, g.object, other.object) else { continue };
+            let Some(denied) = allowed(world, who.p, &CLUSTER_ADMIN.concat(), to) else { continue };
+            let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::ClusterAdmin, to)).from(who.from);
+            ctx.emit(depending(because(because(e, g, who.p), other, who.p), &denied));
+        }
+    }
 }
 
 /// The constraint that forbids keys of service accounts.
@@ -145,34 +237,73 @@ fn keys_unknown(world: &World<'_>) -> Vec<String> {
 }
 
 /// Service accounts that a principal has code run as, by one permission to start it and one to pass them: of one principal.
-fn passed(
-    ctx: &mut Ctx<'_>,
-    world: &World<'_>,
-    p: &CloudObject,
-    from: Fact,
-    acts: &[&Given<'_>],
-    starts: &[&Given<'_>],
-) {
-    let Some(start) = starts.iter().min_by_key(|s| s.unknowns.len()) else { return };
-    for a in acts {
+fn passed(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
+    let level = |g: &&Given<'_>| is_level(world, g.object);
+    let starts: Vec<&Given<'_>> = who.given.iter().filter(level).filter(|g| STARTS.iter().any(|s| has(g, s))).collect();
+    for a in who.given.iter().filter(|g| has(g, ACT_AS)) {
         let Some(object) = world.cluster.objects.cloud.get(a.object as usize) else { continue };
-        let to = match object.kind() {
-            "GcpServiceAccount" => Fact::CloudPrincipal(a.object),
-            "GcpProject" | "GcpFolder" | "GcpOrganization" => Fact::CloudHolds(Access::Impersonate, a.object),
+        let (to, home) = match object.kind() {
+            "GcpServiceAccount" if !disabled(object) => {
+                let project = world.find("GcpProject", &world.project_of(object)).map(|(i, _)| i);
+                (Fact::CloudPrincipal(a.object), project)
+            }
+            "GcpProject" | "GcpFolder" | "GcpOrganization" => {
+                (Fact::CloudHolds(Access::Impersonate, a.object), Some(a.object))
+            }
             _ => continue,
         };
-        let Some(denied) = world.denied(p, ACT_AS) else { continue };
-        if to == from {
-            continue;
+        let Some(denied) = world.denied(Some(who.p), ACT_AS, a.object).filter(|_| to != who.from) else { continue };
+        for start in &starts {
+            let Some(more) = allowed(world, who.p, &STARTS, start.object) else { continue };
+            // Other projects run an account only where the organization lets them.
+            let near = home.is_some_and(|h| narrower(world, h, start.object).is_some());
+            let across = "unread:gcloud-org-policies-describe-iam.disableCrossProjectServiceAccountUsage";
+            let e = Emit::new("gcp-sa-impersonation", to).from(who.from).tier(3);
+            let e = because(because(e, a, who.p), start, who.p).maybe((!near).then(|| across.to_owned()));
+            ctx.emit(depending(depending(e, &denied), &more));
         }
-        let e = Emit::new("gcp-sa-impersonation", to).from(from).tier(3);
-        let e = because(because(e, a, &member(p)), start, &member(p));
-        ctx.emit(depending(e, &denied));
     }
 }
 
-/// Members that stand for who has a basic role in a project, as policies of buckets name them.
+/// Members that stand for others: basic roles of a project, service accounts of a project, groups.
+fn memberships(ctx: &mut Ctx<'_>, world: &World<'_>) {
+    everybody(ctx, world);
+    let find = |email: &str| {
+        let account = world.find("GcpServiceAccount", email);
+        account.or_else(|| world.find("GcpMember", &format!("user:{email}")))
+    };
+    for (index, m) in world.of("GcpMember") {
+        // Only what was read of a group is known; what was not is among the calls that are missing.
+        for (n, email) in m.list("members").iter().enumerate().filter_map(|(n, v)| Some((n, v.as_str()?))) {
+            if let Some((p, _)) = find(email) {
+                let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p));
+                let at = format!("/spec/members/{n}");
+                ctx.emit(e.because(cloud(index), at, email.to_owned(), "the principal is in the group"));
+            }
+        }
+        let all = m.metadata.name.strip_suffix("/type/ServiceAccount");
+        if let Some(project) = all.and_then(|l| l.rsplit('/').next()) {
+            let Some(project) = world.project_named(project) else { continue };
+            for (p, _) in world.of("GcpServiceAccount").filter(|(_, a)| world.project_of(a) == project) {
+                let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p));
+                let name = m.metadata.name.clone();
+                ctx.emit(e.because(cloud(index), "/metadata/name", name, "every service account of the project"));
+            }
+        }
+    }
+}
+
+/// Members that stand for who has a basic role in a project, as policies of buckets name them. A token for some APIs only
+/// stays one.
 fn basic(ctx: &mut Ctx<'_>, world: &World<'_>, principal: u32, given: &[Given<'_>]) {
+    let apis: Vec<Apis> = ctx
+        .facts
+        .values()
+        .filter_map(|f| match f {
+            Fact::CloudScoped(i, apis) if *i == principal => Some(*apis),
+            _ => None,
+        })
+        .collect();
     for (role, word) in
         [("roles/owner", "projectOwner"), ("roles/editor", "projectEditor"), ("roles/viewer", "projectViewer")]
     {
@@ -185,7 +316,11 @@ fn basic(ctx: &mut Ctx<'_>, world: &World<'_>, principal: u32, given: &[Given<'_
                 continue;
             };
             let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(principal));
-            ctx.emit(because(e, g, &member(p)));
+            ctx.emit(because(e, g, p));
+            for a in &apis {
+                let e = Emit::scope(Fact::CloudScoped(index, *a)).from(Fact::CloudScoped(principal, *a));
+                ctx.emit(because(e, g, p));
+            }
         }
     }
 }
@@ -197,15 +332,17 @@ fn everybody(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let why = "the member is everybody";
         let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::Internet);
         ctx.emit(e.because(cloud(index), "/metadata/name", name, why));
-        for p in world.given.keys().filter(|p| **p != index) {
-            let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(*p));
+        let scoped = ctx.facts.values().filter(|f| matches!(f, Fact::CloudScoped(..))).copied();
+        let all: Vec<Fact> = world.given.keys().map(|p| Fact::CloudPrincipal(*p)).chain(scoped).collect();
+        for p in all.into_iter().filter(|p| *p != Fact::CloudPrincipal(index)) {
+            let e = Emit::scope(Fact::CloudPrincipal(index)).from(p);
             ctx.emit(e.because(cloud(index), "/metadata/name", name, why));
         }
     }
 }
 
 /// From what is held above to what is below: folders, projects, key rings, then each thing in them.
-fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
+fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
     let own = world.find("GcpProject", &world.project).map(|(i, _)| i);
     // Whoever gives roles of a level has every access to it.
     for kind in ["GcpOrganization", "GcpFolder", "GcpProject"] {
@@ -214,7 +351,14 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 continue;
             }
             for access in Access::ALL.into_iter().filter(|a| *a != Access::Policy) {
+                // A deny policy may stand in the way of the role that is given.
+                let mut denies: Vec<String> = Vec::new();
+                for p in PERMISSIONS.iter().filter(|(a, _)| *a == access).flat_map(|(_, p)| *p) {
+                    denies.extend(world.denied(None, p, index).unwrap_or_else(|| vec!["deny-policy:all".to_owned()]));
+                }
+                let denies: Vec<String> = denies.into_iter().filter(|d| d.starts_with("deny-policy:")).collect();
                 let e = Emit::scope(Fact::CloudHolds(access, index)).from(Fact::CloudHolds(Access::Policy, index));
+                let e = depending(e, &denies);
                 ctx.emit(e.tier(3).because(
                     cloud(index),
                     "/metadata/name",
@@ -239,10 +383,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
         }
     }
     for (index, o) in world.of("GcpServiceAccount") {
-        if o.spec.get("disabled") == Some(&serde_json::Value::Bool(true)) {
-            continue;
-        }
-        for parent in world.above(o).into_iter().take(1) {
+        for parent in world.above(o).into_iter().take(1).filter(|_| !disabled(o)) {
             accounts.entry(parent).or_default().push(index);
         }
     }
@@ -272,7 +413,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
             }
         }
     }
-    instances(ctx, world);
+    instances(ctx, world, machines);
 }
 
 /// What is held above an object is held for it: one step a level, nearest first.
@@ -294,44 +435,46 @@ fn inherited(ctx: &mut Ctx<'_>, world: &World<'_>, index: u32, o: &CloudObject, 
 }
 
 /// Root on nodes, for who may change the metadata of their instances: keys for SSH are taken while they run.
-fn instances(ctx: &mut Ctx<'_>, world: &World<'_>) {
+fn instances(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
     let required = world
         .find("GcpConstraint", "compute.requireOsLogin")
         .map(|(_, c)| c.spec.get("enforced") == Some(&serde_json::Value::Bool(true)));
-    for Machine { node: n, object, .. } in machines(world) {
-        let id = ctx.cluster.objects.nodes.get(n as usize).map(|x| x.spec.provider_id.clone()).unwrap_or_default();
+    for Machine { node: n, object, account, .. } in machines {
+        let id = ctx.cluster.objects.nodes.get(*n as usize).map(|x| x.spec.provider_id.clone()).unwrap_or_default();
         let project = id.strip_prefix("gce://").and_then(|r| r.split('/').next()).unwrap_or_default();
-        let Some((parent, _)) = world.find("GcpProject", project) else { continue };
+        let parent = world.find("GcpProject", project);
         let instance = world.find("GcpInstance", id.rsplit('/').next().unwrap_or_default());
         let set = |key: &str| {
             instance.and_then(|(_, i)| i.spec.pointer(&format!("/metadata/{key}"))?.as_str()).and_then(boolean)
         };
+        let shared = parent.and_then(|(_, p)| p.spec.pointer("/commonInstanceMetadata/enable-oslogin")?.as_str());
+        let login = set("enable-oslogin").or(shared.and_then(boolean)) == Some(true);
         let name = instance.map_or(id.rsplit('/').next().unwrap_or_default(), |(_, i)| &i.metadata.name).to_owned();
         let unread = instance.is_none().then(|| format!("unread:gcloud-compute-instances-describe-{name}"));
+        let account = account.as_deref().and_then(|a| world.find("GcpServiceAccount", a));
         for access in [Access::Machines, Access::CommonMetadata] {
-            let from = Fact::CloudHolds(access, parent);
-            if ctx.facts.find(&from).is_none() {
-                continue;
-            }
             let common = access == Access::CommonMetadata;
-            let login = set("enable-oslogin") == Some(true);
-            // Keys of the project do not count where the instance refuses them; the instance's own switch is its own metadata.
-            if common && (login || set("block-project-ssh-keys") == Some(true)) {
-                continue;
+            // Keys of the project do not count where the instance refuses them; the switch of the instance is its own.
+            let refused = set("enable-oslogin") == Some(true) || set("block-project-ssh-keys") == Some(true);
+            for (level, _) in parent.iter().chain(&account).filter(|_| !(common && refused)) {
+                let from = Fact::CloudHolds(access, *level);
+                if ctx.facts.find(&from).is_none() {
+                    continue;
+                }
+                let e = Emit::new("gcp-compute-metadata", Fact::Node(*n)).from(from).tier(3).maybe(unread.clone());
+                // Switched off with the same right, unless the organization requires it.
+                let e = match required {
+                    Some(true) => e.unless_known(format!("startup-script-runs:{name}")),
+                    None if login => e.unless_known("unread:gcloud-org-policies-describe-compute.requireOsLogin"),
+                    _ => e,
+                };
+                let e = e.because(node(*n), "/spec/providerID", id.clone(), "the node is an instance of the project");
+                let e = match instance.or(*object) {
+                    Some((i, _)) => e.because(cloud(i), "/metadata/name", "", "its metadata lets keys for SSH in"),
+                    None => e,
+                };
+                ctx.emit(e);
             }
-            let e = Emit::new("gcp-compute-metadata", Fact::Node(n)).from(from).tier(3).maybe(unread.clone());
-            // Switched off with the same right, unless the organization requires it.
-            let e = match required {
-                Some(true) => e.unless_known(format!("startup-script-runs:{name}")),
-                None if login => e.unless_known("unread:gcloud-org-policies-describe-compute.requireOsLogin"),
-                _ => e,
-            };
-            let e = e.because(node(n), "/spec/providerID", id.clone(), "the node is an instance of the project");
-            let e = match instance.or(object) {
-                Some((i, _)) => e.because(cloud(i), "/metadata/name", "", "its metadata lets keys for SSH in"),
-                None => e,
-            };
-            ctx.emit(e);
         }
     }
 }
@@ -347,7 +490,16 @@ fn boolean(text: &str) -> Option<bool> {
 
 /// Roles of IAM are rights in every cluster of the project: the API server asks RBAC, then IAM.
 fn in_cluster(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    for (index, c, unknown) in clusters(world) {
+    let all = clusters(world);
+    let project = |c: &CloudObject| super::world::segment(c.text("selfLink"), "projects").map(str::to_owned);
+    // Whichever of several it is, a role of their project counts.
+    let one = all.first().and_then(|(_, c, _)| project(c));
+    let shared = all.len() > 1 && one.is_some() && all.iter().all(|(_, c, _)| project(c) == one);
+    let all: Vec<_> = match shared {
+        true => all.into_iter().take(1).map(|(i, c, _)| (i, c, None)).collect(),
+        false => all,
+    };
+    for (index, c, unknown) in all {
         let project = super::world::segment(c.text("selfLink"), "projects").unwrap_or(&world.project);
         let Some((parent, _)) = world.find("GcpProject", project) else { continue };
         let places: Vec<u32> = (0..ctx.namespaces.len() as u32).collect();

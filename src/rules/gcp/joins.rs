@@ -24,17 +24,26 @@ pub struct Pool {
 /// The pools of each cluster that this one may be; without a described cluster, each pool that a policy names.
 pub fn pools(world: &World<'_>) -> Vec<Pool> {
     let clusters = clusters(world);
+    let several = clusters.len();
     if clusters.is_empty() {
         let named = world.of("GcpMember").filter_map(|(_, m)| Some(Member::new(&m.metadata.name)?.pool));
         let named: std::collections::BTreeSet<String> = named.collect();
         let unread = || vec!["unread:gcloud-container-clusters-describe".to_owned()];
         return named.into_iter().map(|name| Pool { name, cluster: None, unknowns: unread() }).collect();
     }
-    let pool = |(index, c, unknown): (u32, &CloudObject, Option<String>)| {
-        let name = c.spec.pointer("/workloadIdentityConfig/workloadPool").and_then(|p| p.as_str())?;
-        Some(Pool { name: name.to_owned(), cluster: Some(index), unknowns: unknown.into_iter().collect() })
-    };
-    clusters.into_iter().filter_map(pool).collect()
+    let mut out: Vec<Pool> = Vec::new();
+    for (index, c, unknown) in clusters {
+        let name = c.spec.pointer("/workloadIdentityConfig/workloadPool").and_then(|p| p.as_str());
+        let Some(name) = name else { continue };
+        out.push(Pool { name: name.to_owned(), cluster: Some(index), unknowns: unknown.into_iter().collect() });
+    }
+    // Whichever of several it is, they share the pool of their project.
+    let shared = out.len() == several && out.iter().all(|p| out.first().is_some_and(|f| f.name == p.name));
+    if shared && several > 1 {
+        out.truncate(1);
+        out.iter_mut().for_each(|p| p.unknowns.clear());
+    }
+    out
 }
 
 /// Clusters of the project that this one may be: the only one, the one that its instances name, or each of several.
@@ -52,15 +61,28 @@ pub fn clusters<'c>(world: &World<'c>) -> Vec<(u32, &'c CloudObject, Option<Stri
     {
         all.retain(|(_, c)| c.metadata.name == **name);
     }
-    let projects: Vec<&str> =
-        ids.iter().filter_map(|id| id.strip_prefix("gce://")).filter_map(|r| r.split('/').next()).collect();
-    let elsewhere = |c: &CloudObject| {
-        let own = segment(c.text("selfLink"), "projects");
-        !ids.is_empty() && !projects.iter().any(|p| own.is_none_or(|o| o == *p))
-    };
+    // Nodes are in the project and in the place of their cluster.
+    let holds = |c: &CloudObject| ids.iter().any(|id| is_in(id, c));
+    if all.iter().any(|(_, c)| holds(c)) {
+        all.retain(|(_, c)| holds(c));
+    }
     let several = all.len() > 1;
-    let unknown = |c: &CloudObject| (several || elsewhere(c)).then(|| format!("gke-cluster:{}", c.metadata.name));
+    let unknown = |c: &CloudObject| {
+        let elsewhere = !ids.is_empty() && !holds(c);
+        (several || elsewhere).then(|| format!("gke-cluster:{}", c.metadata.name))
+    };
     all.into_iter().map(|(i, c)| (i, c, unknown(c))).collect()
+}
+
+/// Whether an instance, `gce://PROJECT/ZONE/NAME`, is in the project and the place of a cluster, as far as those are known.
+fn is_in(provider_id: &str, c: &CloudObject) -> bool {
+    let Some(rest) = provider_id.strip_prefix("gce://") else { return false };
+    let mut parts = rest.split('/');
+    let (project, zone) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let own = segment(c.text("selfLink"), "projects");
+    let place = c.text("location");
+    let near = place.is_empty() || zone == place || zone.strip_prefix(place).is_some_and(|r| r.starts_with('-'));
+    own.is_none_or(|o| o == project) && near
 }
 
 /// Whom of a pool a member of a policy means.
@@ -150,6 +172,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
         }
         for pool in pools.iter().filter(|p| p.name == member.pool) {
             let link = pool.cluster.and_then(|c| ctx.cluster.objects.cloud.get(c as usize)).map(|c| c.text("selfLink"));
+            let link = link.filter(|l| !l.is_empty());
             let step = |way: Way| {
                 let why = match way {
                     Way::Held => "the pool knows the account as this member",
@@ -165,21 +188,18 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
                 };
                 depending(e, &pool.unknowns)
             };
+            let of = |ns: &str| by_namespace.get(ns).cloned().unwrap_or_default();
             let meant: Vec<&(String, String, String)> = match &member.whom {
                 Whom::All => accounts.iter().collect(),
                 // Where the cluster was not described it may be this one.
                 Whom::Cluster(url) if link.is_none_or(|l| same_cluster(l, url)) => accounts.iter().collect(),
                 Whom::Cluster(_) => Vec::new(),
-                Whom::Namespace(ns) => by_namespace.get(ns.as_str()).cloned().unwrap_or_default(),
+                Whom::Namespace(ns) => of(ns),
                 Whom::Uid(uid) => accounts.iter().filter(|a| a.2 == *uid).collect(),
-                Whom::Account(ns, name) => {
-                    let here = by_namespace.get(ns.as_str()).cloned().unwrap_or_default();
-                    here.into_iter().filter(|a| a.1 == *name).collect()
-                }
+                Whom::Account(ns, name) => of(ns).into_iter().filter(|a| a.1 == *name).collect(),
             };
-            for (ns, name, _) in meant {
-                tokens.account(ctx, (ns, name), &pool.name, &step);
-            }
+            let meant: Vec<(&str, &str)> = meant.into_iter().map(|(ns, n, _)| (ns.as_str(), n.as_str())).collect();
+            tokens.accounts(ctx, &meant, &pool.name, &step);
             match &member.whom {
                 Whom::Account(ns, name) => tokens.claimed(ctx, (ns, name), &step),
                 Whom::Namespace(ns) if ctx.ns(ns).is_none() => tokens.claimed(ctx, (ns, "default"), &step),

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::depending;
+use super::effects::disabled;
 use super::joins::{Pool, clusters, node};
 use super::world::{World, cloud};
 use crate::model::cloud::CloudObject;
@@ -39,6 +40,12 @@ pub struct Machine<'c> {
     pub object: Option<(u32, &'c CloudObject)>,
     /// The pool.
     pub pool: Option<(u32, &'c CloudObject)>,
+    /// Id of the unknown whether the pool's cluster is this one.
+    which: Option<String>,
+    /// Whether its cluster is one of Autopilot.
+    automatic: bool,
+    /// Whether its cluster has Dataplane V2, if that is known.
+    dataplane: Option<bool>,
     /// Address of its service account.
     pub account: Option<String>,
     /// Pointer to it in the object.
@@ -55,7 +62,26 @@ pub fn machines<'c>(world: &World<'c>) -> Vec<Machine<'c>> {
         let id = n.spec.provider_id.rsplit('/').next().unwrap_or_default();
         let instance = world.find("GcpInstance", id);
         let label = n.metadata.labels.get(POOL).map_or("", String::as_str);
-        let pool = all.iter().find_map(|(_, c, _)| world.find("GcpNodePool", &format!("{} {label}", c.metadata.name)));
+        let mut pools = all.iter().filter_map(|(_, c, unknown)| {
+            let (i, p) = world.find("GcpNodePool", &format!("{} {label}", c.metadata.name))?;
+            Some((i, p, unknown.clone(), Some(*c)))
+        });
+        // Without its cluster a pool is known by its own name, if no other has it.
+        let alone = || {
+            let mut own = world.of("GcpNodePool").filter(|(_, p)| all.is_empty() && p.text("name") == label);
+            let (first, more) = (own.next(), own.next());
+            first.filter(|_| more.is_none()).map(|(i, p)| (i, p, None, None))
+        };
+        let found = pools.next().or_else(alone);
+        let of =
+            found.as_ref().and_then(|f| f.3).or_else(|| all.first().filter(|_| all.len() == 1).map(|(_, c, _)| *c));
+        let automatic = of.is_some_and(|c| c.spec.pointer("/autopilot/enabled") == Some(&Value::Bool(true)));
+        let dataplane = of.map(|c| {
+            let provider = c.spec.pointer("/networkConfig/datapathProvider").and_then(Value::as_str);
+            provider == Some("ADVANCED_DATAPATH")
+        });
+        let which = found.as_ref().and_then(|f| f.2.clone());
+        let pool = found.map(|(i, p, ..)| (i, p));
         let texts = |v: Option<&'c Value>| -> Vec<&'c str> {
             v.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
         };
@@ -76,7 +102,7 @@ pub fn machines<'c>(world: &World<'c>) -> Vec<Machine<'c>> {
             (None, None) => (None, None, "", Vec::new()),
         };
         let account = account.and_then(|a| if a == "default" { default_account(world) } else { Some(a.to_owned()) });
-        Machine { node, object, pool, account, pointer, scopes }
+        Machine { node, object, pool, which, automatic, dataplane, account, pointer, scopes }
     };
     own.map(made).collect()
 }
@@ -97,58 +123,82 @@ fn apis(scopes: &[&str]) -> Option<Apis> {
     if has("cloud-platform") {
         return None;
     }
-    Some(Apis {
-        storage: names.iter().any(|n| n.starts_with("devstorage.")),
-        compute: has("compute"),
-        kms: has("cloudkms"),
-        iam: has("iam"),
-    })
+    let read = ["devstorage.read_only", "devstorage.read_write", "devstorage.full_control", "cloud-platform.read-only"];
+    Some(Apis { storage: read.iter().any(|r| has(r)), compute: has("compute"), kms: has("cloudkms"), iam: has("iam") })
 }
 
 /// Emits the ways of nodes and pods to the account of the node, and of pods to tokens of their own.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>, pools: &[Pool]) {
-    let mut way = Way::new(network, METADATA);
-    let mut own = Way::new(network, GKE_METADATA);
-    let automatic =
-        clusters(world).iter().any(|(_, c, _)| c.spec.pointer("/autopilot/enabled") == Some(&Value::Bool(true)));
+    let mut ways = (Way::new(network, METADATA), Way::new(network, GKE_METADATA));
     for m in machines(world) {
         account(ctx, world, &m);
         let mode = m.pool.and_then(|(_, p)| p.spec.pointer("/config/workloadMetadataConfig/mode")?.as_str());
         let label = ctx.cluster.objects.nodes.get(m.node as usize).and_then(|n| n.metadata.labels.get(POOL)).cloned();
-        let served = automatic || mode == Some("GKE_METADATA");
+        let served = m.automatic || mode == Some("GKE_METADATA");
+        // Nodes that are of no pool have the metadata service of their instance.
+        let open = m.pool.is_none() && label.is_some() && !m.automatic;
+        let unread =
+            open.then(|| format!("unread:gcloud-container-node-pools-describe-{}", label.clone().unwrap_or_default()));
         for p in ctx.pods_of_node.get(m.node as usize).cloned().unwrap_or_default() {
-            let Some(pod) = ctx.cluster.objects.pods.get(p as usize) else { continue };
-            let unknown = (m.pool.is_none() && !automatic && !pod.spec.host_network)
-                .then(|| format!("unread:gcloud-container-node-pools-describe-{}", label.clone().unwrap_or_default()));
-            if pod.spec.host_network || !served {
-                let because = match (m.pool, m.object) {
-                    (Some((i, o)), _) => (cloud(i), present(o, MODE).to_owned(), mode.unwrap_or_default().to_owned()),
-                    (None, Some((i, _))) => (cloud(i), "/metadata/name".to_owned(), String::new()),
-                    (None, None) => (node(m.node), "/spec/providerID".to_owned(), String::new()),
-                };
-                let why = "the metadata service of the instance answers the pod";
-                let answers = Answers { because, why, unknown: unknown.clone() };
-                let judged = way.judge(p);
-                metadata::emit(ctx, p, &judged, &|| Emit::new("net-pod-to-imds", Fact::Imds(m.node)), &answers);
+            let Some(host) = ctx.cluster.objects.pods.get(p as usize).map(|p| p.spec.host_network) else { continue };
+            if host || !served {
+                instance(ctx, &mut ways.0, &m, p, unread.clone().or(m.which.clone()).filter(|_| !host));
             }
-            if pod.spec.host_network || !(served || m.pool.is_none()) {
-                continue;
+            if !host && (served || open) {
+                own_token(ctx, &mut ways, &m, p, pools, &unread);
             }
-            let subject = Subject::ServiceAccount(pod.metadata.namespace.clone(), pod.account().to_owned());
-            let subject = ctx.subject(subject);
-            for pool in pools {
-                let audience = ctx.audiences.id(&pool.name);
-                let because = match m.pool {
-                    Some((i, _)) if !automatic => (cloud(i), MODE.to_owned(), "GKE_METADATA".to_owned()),
-                    _ => (node(m.node), "/spec/providerID".to_owned(), String::new()),
-                };
-                let why = "the metadata server of GKE gives the pod a token of its account";
-                let answers = Answers { because, why, unknown: unknown.clone() };
-                let step = || depending(Emit::scope(Fact::Token(subject, audience)), &pool.unknowns);
-                for judged in [way.judge(p), own.judge(p)] {
-                    metadata::emit(ctx, p, &judged, &step, &answers);
-                }
+        }
+    }
+}
+
+/// A pod that the metadata service of the instance answers.
+fn instance(ctx: &mut Ctx<'_>, way: &mut Way<'_, '_>, m: &Machine<'_>, pod: u32, unknown: Option<String>) {
+    let because = match (m.pool, m.object) {
+        (Some((i, o)), _) => {
+            let mode = o.spec.pointer("/config/workloadMetadataConfig/mode").and_then(Value::as_str);
+            (cloud(i), present(o, MODE).to_owned(), mode.unwrap_or_default().to_owned())
+        }
+        (None, Some((i, _))) => (cloud(i), "/metadata/name".to_owned(), String::new()),
+        (None, None) => (node(m.node), "/spec/providerID".to_owned(), String::new()),
+    };
+    let answers = Answers { because, why: "the metadata service of the instance answers the pod", unknown };
+    let judged = way.judge(pod);
+    metadata::emit(ctx, pod, &judged, &|| Emit::new("net-pod-to-imds", Fact::Imds(m.node)), &answers);
+}
+
+/// A pod that the metadata server of GKE gives a token of its account, for each pool that it may be in.
+fn own_token(
+    ctx: &mut Ctx<'_>,
+    ways: &mut (Way<'_, '_>, Way<'_, '_>),
+    m: &Machine<'_>,
+    p: u32,
+    pools: &[Pool],
+    unread: &Option<String>,
+) {
+    let Some(pod) = ctx.cluster.objects.pods.get(p as usize) else { return };
+    let subject = ctx.subject(Subject::ServiceAccount(pod.metadata.namespace.clone(), pod.account().to_owned()));
+    // Policies see the address before or after it is translated, as the dataplane is.
+    let (before, after) = (ways.0.judge(p), ways.1.judge(p));
+    let (judged, unknown) = match m.dataplane {
+        Some(true) => (vec![before], None),
+        Some(false) => (vec![after], None),
+        None if before.allowed == after.allowed => (vec![before], None),
+        None => (vec![before, after], Some("gke-dataplane".to_owned())),
+    };
+    for pool in pools {
+        let audience = ctx.audiences.id(&pool.name);
+        let because = match m.pool {
+            Some((i, o)) if !m.automatic => {
+                let mode = o.spec.pointer("/config/workloadMetadataConfig/mode").and_then(Value::as_str);
+                (cloud(i), present(o, MODE).to_owned(), mode.unwrap_or_default().to_owned())
             }
+            _ => (node(m.node), "/spec/providerID".to_owned(), String::new()),
+        };
+        let why = "the metadata server of GKE gives the pod a token of its account";
+        let answers = Answers { because, why, unknown: unread.clone() };
+        let step = || depending(Emit::scope(Fact::Token(subject, audience)), &pool.unknowns).maybe(unknown.clone());
+        for j in &judged {
+            metadata::emit(ctx, p, j, &step, &answers);
         }
     }
 }
@@ -156,7 +206,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>, pools: 
 /// From the node and its metadata service to the account, as far as scopes reach.
 fn account(ctx: &mut Ctx<'_>, world: &World<'_>, m: &Machine<'_>) {
     let (Some((object, o)), Some(email)) = (m.object, &m.account) else { return };
-    let Some((index, _)) = world.find("GcpServiceAccount", email) else { return };
+    let Some((index, _)) = world.find("GcpServiceAccount", email).filter(|(_, a)| !disabled(a)) else { return };
     let to = match apis(&m.scopes) {
         None => Fact::CloudPrincipal(index),
         Some(apis) => Fact::CloudScoped(index, apis),

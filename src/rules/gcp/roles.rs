@@ -23,7 +23,6 @@ pub const PERMISSIONS: [(Access, &[&str]); 12] = [
             "iam.serviceAccounts.getAccessToken",
             "iam.serviceAccounts.signJwt",
             "iam.serviceAccounts.signBlob",
-            "iam.serviceAccounts.implicitDelegation",
             "iam.serviceAccounts.setIamPolicy",
         ],
     ),
@@ -39,10 +38,18 @@ pub const PERMISSIONS: [(Access, &[&str]); 12] = [
         &[
             "container.pods.create",
             "container.deployments.create",
+            "container.deployments.update",
             "container.daemonSets.create",
-            "container.jobs.create",
+            "container.daemonSets.update",
             "container.statefulSets.create",
+            "container.statefulSets.update",
+            "container.replicaSets.create",
+            "container.replicaSets.update",
+            "container.replicationControllers.create",
+            "container.replicationControllers.update",
+            "container.jobs.create",
             "container.cronJobs.create",
+            "container.cronJobs.update",
         ],
     ),
     (Access::ClusterExec, &["container.pods.exec"]),
@@ -60,12 +67,16 @@ pub const CLUSTER_ADMIN: [[&str; 2]; 3] = [
 /// The permission to have code run as a service account; whoever starts the code needs another one too.
 pub const ACT_AS: &str = "iam.serviceAccounts.actAs";
 
+/// The permission to widen a custom role: of use to who has one.
+pub const UPDATE_ROLE: &str = "iam.roles.update";
+
 /// Permissions that start code as a service account that is passed along.
 pub const STARTS: [&str; 4] =
     ["compute.instances.create", "cloudfunctions.functions.create", "run.services.create", "cloudbuild.builds.create"];
 
 /// All of the table below that a project's owner has.
 const OWNER: &[&str] = &[
+    UPDATE_ROLE,
     "resourcemanager.projects.setIamPolicy",
     "iam.serviceAccounts.setIamPolicy",
     "iam.serviceAccounts.actAs",
@@ -114,19 +125,15 @@ const CONTAINER_ADMIN: &[&str] = &[
 const COMPUTE_ADMIN: &[&str] =
     &["compute.instances.setMetadata", "compute.projects.setCommonInstanceMetadata", "compute.instances.create"];
 
-const TOKENS: &[&str] = &[
-    "iam.serviceAccounts.getAccessToken",
-    "iam.serviceAccounts.signJwt",
-    "iam.serviceAccounts.signBlob",
-    "iam.serviceAccounts.implicitDelegation",
-];
+const TOKENS: &[&str] =
+    &["iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.signJwt", "iam.serviceAccounts.signBlob"];
 
 const OBJECTS: &[&str] = &["storage.objects.get"];
 
 const NOTHING: &[&str] = &[];
 
 /// Predefined roles.
-const ROLES: [(&str, &[&str]); 66] = [
+const ROLES: [(&str, &[&str]); 68] = [
     ("roles/owner", OWNER),
     ("roles/admin", OWNER),
     ("roles/editor", EDITOR),
@@ -164,15 +171,29 @@ const ROLES: [(&str, &[&str]); 66] = [
         "roles/iam.securityAdmin",
         &[
             "resourcemanager.projects.setIamPolicy",
+            "resourcemanager.folders.setIamPolicy",
+            "resourcemanager.organizations.setIamPolicy",
             "iam.serviceAccounts.setIamPolicy",
             "cloudkms.cryptoKeys.setIamPolicy",
             "secretmanager.secrets.setIamPolicy",
             "storage.buckets.setIamPolicy",
         ],
     ),
+    ("roles/iam.roleAdmin", &[UPDATE_ROLE]),
+    ("roles/iam.organizationRoleAdmin", &[UPDATE_ROLE]),
     ("roles/resourcemanager.projectIamAdmin", &["resourcemanager.projects.setIamPolicy"]),
-    ("roles/resourcemanager.folderAdmin", &["resourcemanager.projects.setIamPolicy"]),
-    ("roles/resourcemanager.organizationAdmin", &["resourcemanager.projects.setIamPolicy"]),
+    (
+        "roles/resourcemanager.folderAdmin",
+        &["resourcemanager.projects.setIamPolicy", "resourcemanager.folders.setIamPolicy"],
+    ),
+    (
+        "roles/resourcemanager.organizationAdmin",
+        &[
+            "resourcemanager.projects.setIamPolicy",
+            "resourcemanager.folders.setIamPolicy",
+            "resourcemanager.organizations.setIamPolicy",
+        ],
+    ),
     ("roles/resourcemanager.projectCreator", NOTHING),
     ("roles/resourcemanager.organizationViewer", NOTHING),
     ("roles/compute.admin", COMPUTE_ADMIN),

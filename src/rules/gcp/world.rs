@@ -43,6 +43,8 @@ pub struct World<'c> {
 #[derive(Debug)]
 struct Deny<'c> {
     name: &'c str,
+    /// What it is attached to: the number or the name of a project, a folder or the organization.
+    attachment: &'c str,
     principals: Vec<&'c str>,
     permissions: Vec<&'c str>,
     /// Whether it has exceptions or a condition.
@@ -95,9 +97,9 @@ impl<'c> World<'c> {
             self.unread.push("unread:gcloud-iam-policies-list".to_owned());
         }
         for (_, p) in self.of("GcpDenyPolicy") {
-            // A list names policies without their rules.
-            if p.list("rules").is_empty() {
-                self.unread.push(format!("unread:gcloud-iam-policies-get-{}", p.metadata.name));
+            if p.spec.get("rules").is_none() {
+                let id = p.metadata.name.rsplit('/').next().unwrap_or_default();
+                self.unread.push(format!("unread:gcloud-iam-policies-get-{id}"));
             }
             for r in p.list("rules") {
                 let texts = |field: &str| {
@@ -107,6 +109,7 @@ impl<'c> World<'c> {
                 let exceptions = !texts("exceptionPrincipals").is_empty() || !texts("exceptionPermissions").is_empty();
                 self.denies.push(Deny {
                     name: &p.metadata.name,
+                    attachment: p.text("attachment"),
                     principals: texts("deniedPrincipals"),
                     permissions: texts("deniedPermissions"),
                     open: exceptions || r.get("conditional").is_some(),
@@ -126,10 +129,14 @@ impl<'c> World<'c> {
     fn binding(&mut self, object: u32, n: usize, b: &'c Value) {
         let role = b.get("role").and_then(Value::as_str).unwrap_or_default();
         let holds = self.role(role);
-        let mut unknowns: Vec<String> =
-            b.get("condition").and_then(Value::as_str).map(|t| format!("iam-condition:{t}")).into_iter().collect();
+        let mut unknowns: Vec<String> = b
+            .get("condition")
+            .and_then(Value::as_str)
+            .map(|t| format!("iam-condition:{}:{t}", self.named(object)))
+            .into_iter()
+            .collect();
         if holds.is_none() {
-            unknowns.push(format!("unread:gcloud-iam-roles-describe-{role}"));
+            unknowns.push(format!("unread:gcloud-iam-roles-describe-{}", role.replace('/', "-")));
         }
         let members = b.get("members").and_then(Value::as_array).into_iter().flatten();
         for (m, member) in members.enumerate() {
@@ -144,6 +151,11 @@ impl<'c> World<'c> {
         }
     }
 
+    /// Name of an object.
+    fn named(&self, object: u32) -> &'c str {
+        self.cluster.objects.cloud.get(object as usize).map_or("", |o| o.metadata.name.as_str())
+    }
+
     /// Number of the object that a member of a policy is.
     fn principal(&self, member: &str) -> Option<u32> {
         let own = member.strip_prefix("serviceAccount:").filter(|e| !e.contains('['));
@@ -151,44 +163,80 @@ impl<'c> World<'c> {
         found.map(|(i, _)| i)
     }
 
-    /// What deny policies say of a permission of a principal: `None` where one denies it, else ids of what may.
-    pub fn denied(&self, principal: &CloudObject, permission: &str) -> Option<Vec<String>> {
+    /// What deny policies say of a permission of a principal on an object: `None` where one denies it, else ids of what may.
+    pub fn denied(&self, principal: Option<&CloudObject>, permission: &str, on: u32) -> Option<Vec<String>> {
         let mut out = self.unread.clone();
         let (service, rest) = permission.split_once('.').unwrap_or((permission, ""));
         let service = if service == "resourcemanager" { "cloudresourcemanager" } else { service };
         let full = format!("{service}.googleapis.com/{rest}");
-        for d in &self.denies {
-            if !d.permissions.iter().any(|p| matches_action(p, &full)) {
+        for d in self.denies.iter().filter(|d| d.permissions.iter().any(|p| matches_action(p, &full))) {
+            if !self.attached(d.attachment, on) {
                 continue;
             }
-            let own = format!("/serviceAccounts/{}", principal.metadata.name);
-            let meant = |p: &&str| p.ends_with("public:all") || p.ends_with(&own) || **p == principal.metadata.name;
-            if d.principals.iter().any(meant) && !d.open {
-                return None;
+            let means = d.principals.iter().filter_map(|p| means(p, principal)).max();
+            match means {
+                Some(true) if !d.open => return None,
+                Some(_) => out.push(format!("deny-policy:{}", d.name.rsplit('/').next().unwrap_or_default())),
+                None => {}
             }
-            out.push(format!("deny-policy:{}", d.name));
         }
         out.sort();
         out.dedup();
         Some(out)
     }
 
+    /// Whether what a policy is attached to is an object, or above it; one that cannot be told counts.
+    fn attached(&self, attachment: &str, on: u32) -> bool {
+        let Some(o) = self.cluster.objects.cloud.get(on as usize) else { return true };
+        let levels = self.above(o).into_iter().chain([on]);
+        let mut names = levels.filter_map(|i| self.cluster.objects.cloud.get(i as usize));
+        let known = self.cluster.objects.cloud.iter().any(|x| is_level(x, attachment));
+        !known || names.any(|x| is_level(x, attachment))
+    }
+
     /// Project of an object: that of its path, its address or its list; the only one where nothing says.
     pub fn project_of(&self, o: &CloudObject) -> String {
         let from_path = || segment(o.text("path"), "projects").or(segment(o.text("selfLink"), "projects"));
-        let from_email = || {
-            let (_, domain) = o.metadata.name.split_once('@')?;
-            domain.strip_suffix(".iam.gserviceaccount.com")
-        };
         let own = match o.kind() {
             "GcpProject" => Some(o.metadata.name.as_str()),
-            "GcpServiceAccount" => Some(o.text("projectId")).filter(|p| !p.is_empty()).or_else(from_email),
+            "GcpServiceAccount" => {
+                let said = Some(o.text("projectId")).filter(|p| !p.is_empty());
+                // Accounts of Google are of no project that was read.
+                return said.map(str::to_owned).or_else(|| self.of_address(&o.metadata.name)).unwrap_or_default();
+            }
+            "GcpBucket" => {
+                let number = o.spec.get("projectNumber").map(|n| n.to_string().trim_matches('"').to_owned());
+                return match number {
+                    Some(n) => self.by_number(&n).unwrap_or(n),
+                    None => self.project.clone(),
+                };
+            }
             _ => from_path(),
         };
         match own {
             Some(p) => self.by_number(p).unwrap_or_else(|| p.to_owned()),
             None => self.project.clone(),
         }
+    }
+
+    /// The project that the address of a service account tells.
+    fn of_address(&self, email: &str) -> Option<String> {
+        let (local, domain) = email.split_once('@')?;
+        match domain {
+            "developer.gserviceaccount.com" => self.by_number(local.strip_suffix("-compute")?),
+            "appspot.gserviceaccount.com" => Some(local.to_owned()),
+            _ => domain.strip_suffix(".iam.gserviceaccount.com").map(str::to_owned),
+        }
+    }
+
+    /// The id of a project by its id or number, if it can be told.
+    pub fn project_named(&self, text: &str) -> Option<String> {
+        self.by_number(text).or_else(|| self.find("GcpProject", text).map(|(_, p)| p.metadata.name.clone()))
+    }
+
+    /// Whether one search told of every policy.
+    pub fn searched(&self) -> bool {
+        self.find("Call", "gcloud-asset-search-all-iam-policies").is_some()
     }
 
     /// The project that has this number.
@@ -201,15 +249,25 @@ impl<'c> World<'c> {
             text.trim_matches('"') == number || p.text("defaultServiceAccount").starts_with(&format!("{number}-"))
         };
         let named = self.of("GcpProject").find(|(_, p)| own(p)).map(|(_, p)| p.metadata.name.clone());
-        // With one project, the number can be of no other.
-        named.or_else(|| (self.of("GcpProject").count() <= 1).then(|| self.project.clone()))
+        // Where no project says its number, the only one that was read may have it.
+        let silent = || {
+            let mut all = self.of("GcpProject");
+            let (first, more) = (all.next(), all.next());
+            first.is_none_or(|(_, p)| p.spec.get("projectNumber").is_none()) && more.is_none()
+        };
+        named.or_else(|| silent().then(|| self.project.clone()))
     }
 
     /// What is above an object, nearest first: the key ring of a key, its project, folders, the organization.
     pub fn above(&self, o: &CloudObject) -> Vec<u32> {
         let mut out = Vec::new();
-        if let Some(ring) = segment(o.text("path"), "keyRings").filter(|_| o.kind() == "GcpKmsKey") {
-            out.extend(self.find("GcpKeyRing", ring).map(|(i, _)| i));
+        if let Some((ring, _)) = o.text("path").split_once("/cryptoKeys/") {
+            let own = |(_, r): &(u32, &CloudObject)| match r.text("path") {
+                // Known by its name alone: a ring of the cluster's own project.
+                "" => segment(ring, "keyRings") == Some(&r.metadata.name) && self.project_of(o) == self.project,
+                path => path == ring,
+            };
+            out.extend(self.of("GcpKeyRing").filter(own).map(|(i, _)| i));
         }
         if o.kind() != "GcpProject" {
             out.extend(self.find("GcpProject", &self.project_of(o)).map(|(i, _)| i));
@@ -227,16 +285,49 @@ impl<'c> World<'c> {
         out
     }
 
-    /// What a given role holds of an access: the permission, or any where the role is not known.
-    pub fn permission(given: &Given<'_>, access: Access) -> Option<String> {
-        let Some(holds) = &given.holds else { return Some(String::new()) };
-        if access == Access::ClusterAdmin {
-            let pair = roles::CLUSTER_ADMIN.iter().find(|pair| pair.iter().all(|p| holds.contains(*p)));
-            return pair.map(|[_, p]| (*p).to_owned());
-        }
-        let (_, permissions) = roles::PERMISSIONS.iter().find(|(a, _)| *a == access)?;
-        permissions.iter().find(|p| holds.contains(**p)).map(|p| (*p).to_owned())
+    /// Permissions by which a given role holds an access, any of them enough: an empty one where the role is not known.
+    pub fn permissions(&self, given: &Given<'_>, access: Access) -> Vec<&'static str> {
+        let Some(holds) = &given.holds else { return vec![""] };
+        let kind = self.cluster.objects.cloud.get(given.object as usize).map_or("", CloudObject::kind);
+        let all = roles::PERMISSIONS.iter().find(|(a, _)| *a == access).map_or(&[][..], |(_, p)| *p);
+        let counts = |p: &&&str| match **p {
+            // What is given above counts below, not the other way.
+            "resourcemanager.folders.setIamPolicy" => kind != "GcpProject",
+            "resourcemanager.organizations.setIamPolicy" => kind == "GcpOrganization",
+            _ => true,
+        };
+        all.iter().filter(|p| holds.contains(**p)).filter(counts).copied().collect()
     }
+}
+
+/// Whether an object is the project, the folder or the organization that a policy is attached to.
+fn is_level(o: &CloudObject, attachment: &str) -> bool {
+    let number = || o.spec.get("projectNumber").map(|n| n.to_string());
+    match o.kind() {
+        "GcpProject" => o.metadata.name == attachment || number().is_some_and(|n| n.trim_matches('"') == attachment),
+        "GcpFolder" | "GcpOrganization" => o.metadata.name == attachment,
+        _ => false,
+    }
+}
+
+/// Whether a denied principal means one: for sure, perhaps (a set whose members are not known), or not.
+fn means(denied: &str, principal: Option<&CloudObject>) -> Option<bool> {
+    if denied.ends_with("/public:all") {
+        return Some(true);
+    }
+    let Some(p) = principal else { return Some(false) };
+    let name = &p.metadata.name;
+    if denied == name {
+        return Some(true);
+    }
+    if let Some((_, email)) = denied.split_once("/serviceAccounts/") {
+        return (email == name).then_some(true);
+    }
+    if let Some(email) = denied.strip_prefix("principal://goog/subject/") {
+        return (name == email || name.strip_prefix("user:") == Some(email)).then_some(true);
+    }
+    // Another single principal is not this one; a set may have it.
+    (!denied.starts_with("principal://")).then_some(false)
 }
 
 /// The segment of a path or a link after another.

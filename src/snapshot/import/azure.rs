@@ -11,7 +11,7 @@ use super::cloud::{Account, after, each, kept, last, list, text};
 type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
-const CALLS: [(&str, Reader); 22] = [
+const CALLS: [(&str, Reader); 23] = [
     ("account-show", |a, _, v| a.put("AzureSubscription", text(v, "id"), v, &["tenantId"])),
     ("aks-list", |a, _, v| each(v).iter().for_each(|c| cluster(a, c))),
     ("aks-show", |a, _, v| cluster(a, v)),
@@ -28,6 +28,10 @@ const CALLS: [(&str, Reader); 22] = [
         if let (Some(all), Value::Array(more)) = (entry.as_array_mut(), one) {
             all.extend(more);
         }
+    }),
+    ("ad-group-member-list", |a, rest, v| {
+        let members: Vec<&str> = each(v).iter().map(|m| text(m, "id")).filter(|m| !m.is_empty()).collect();
+        a.set("AzureGroup", rest, "members", Some(&json!(members)));
     }),
     ("ad-sp-list", |a, _, v| each(v).iter().for_each(|s| service_principal(a, s))),
     ("ad-sp-show", |a, _, v| service_principal(a, v)),
@@ -58,17 +62,48 @@ pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     true
 }
 
-/// A managed identity is a service principal too: it stays one object, under its own name.
-pub(super) fn place_principals(account: &mut Account) {
-    let identities: Vec<String> = account
+/// Names that are settled when all is read: the last segment of an id where no other has that, else the group before it. A
+/// managed identity is a service principal too: it stays one object, under its own name.
+pub(super) fn place(a: &mut Account) {
+    for kind in BY_ID {
+        a.shorten(kind, "id", &|id| match id.split('/').skip_while(|p| *p != "resourcegroups").nth(1) {
+            Some(group) => format!("{group}/{}", last(id)),
+            None => id.to_owned(),
+        });
+        for name in a.names(kind) {
+            // Letters as they were given.
+            let own = a.entry(kind, &name).get("id").and_then(Value::as_str).map(|id| last(id).to_owned());
+            if let Some(own) = own.filter(|o| *o != name && o.eq_ignore_ascii_case(&name)) {
+                a.rename(kind, &name, &own);
+            }
+        }
+    }
+    let identities: Vec<String> = a
         .objects
         .iter()
         .filter(|((kind, _), _)| kind == "AzureIdentity")
         .filter_map(|(_, spec)| spec.get("principalId")?.as_str().map(str::to_lowercase))
         .collect();
-    account
-        .objects
-        .retain(|(kind, name), _| kind != "AzureServicePrincipal" || !identities.contains(&name.to_lowercase()));
+    let managed = |name: &str| identities.contains(&name.to_lowercase());
+    a.objects.retain(|(kind, name), _| kind != "AzureServicePrincipal" || !managed(name));
+    // The subscription of the cluster is a scope, whether or not a role is given there.
+    let mut subscriptions: Vec<String> = a.names("AzureSubscription");
+    let clusters = a.objects.iter().filter(|((kind, _), _)| kind == "AzureCluster");
+    let ids = clusters.filter_map(|(_, c)| c.get("id")?.as_str()?.split('/').nth(2).map(str::to_owned));
+    subscriptions.extend(ids.collect::<Vec<_>>());
+    for s in subscriptions {
+        let scope = format!("/subscriptions/{s}");
+        let given = a.names("AzureScope").into_iter().find(|n| n.eq_ignore_ascii_case(&scope));
+        a.entry("AzureScope", &given.unwrap_or(scope));
+    }
+}
+
+/// Kinds that go by their whole id, in lower case, until all is read.
+const BY_ID: [&str; 5] = ["AzureCluster", "AzureIdentity", "AzureScaleSet", "AzureVirtualMachine", "AzureKeyVault"];
+
+/// The key of an object while answers are read: its id, or the name that the answer has.
+fn key(id: &str, name: &str) -> String {
+    if id.is_empty() { name.to_owned() } else { id.to_lowercase() }
 }
 
 /// A field under any of its spellings: the CLI changes them between versions.
@@ -89,8 +124,11 @@ fn flat(v: &Value) -> Value {
 
 fn cluster(a: &mut Account, c: &Value) {
     let c = &flat(c);
-    let name = text(c, "name");
+    let name = &key(text(c, "id"), text(c, "name"));
     a.put("AzureCluster", name, c, &["id", "disableLocalAccounts", "nodeResourceGroup", "fqdn"]);
+    // The identity of the control plane is on none of the nodes.
+    let own = c.get("identity").map(|i| kept(i, &["principalId"]));
+    a.set("AzureCluster", name, "identity", own.as_ref());
     let at = |path: &str| c.pointer(path).filter(|v| !v.is_null());
     let issuer = c.get("oidcIssuerProfile").and_then(|p| either(p, &["issuerUrl", "issuerURL"]));
     let mut set = |field: &str, value: Option<&Value>| a.set("AzureCluster", name, field, value);
@@ -112,26 +150,15 @@ fn cluster(a: &mut Account, c: &Value) {
     }
 }
 
-/// Identities are told apart by their whole id where two resource groups have one of a name.
 fn identity(a: &mut Account, i: &Value) {
     let i = &flat(i);
     known_identity(a, text(i, "id"), text(i, "principalId"), text(i, "clientId"));
 }
 
 fn known_identity(a: &mut Account, id: &str, principal: &str, client: &str) {
-    let name = distinct(a, "AzureIdentity", id);
+    let name = key(id, "");
     for (field, value) in [("id", id), ("principalId", principal), ("clientId", client)] {
-        a.set("AzureIdentity", &name, field, Some(&json!(value)).filter(|_| !value.is_empty()));
-    }
-}
-
-/// The name of an object of Resource Manager: the last segment of its id, or all of it where another has that.
-fn distinct(a: &mut Account, kind: &str, id: &str) -> String {
-    let name = last(id);
-    let old = a.entry(kind, name).get("id").and_then(Value::as_str);
-    match old.is_some_and(|o| !o.eq_ignore_ascii_case(id)) {
-        true => id.to_owned(),
-        false => name.to_owned(),
+        a.set("AzureIdentity", &name, field, Some(&json!(value)).filter(|_| !value.is_empty() && !name.is_empty()));
     }
 }
 
@@ -139,20 +166,23 @@ fn distinct(a: &mut Account, kind: &str, id: &str) -> String {
 fn parent_of(id: &str, rest: &str) -> String {
     let lower = id.to_lowercase();
     match lower.find("/federatedidentitycredentials/").and_then(|at| id.get(..at)) {
-        Some(parent) => last(parent).to_owned(),
+        Some(parent) => parent.to_lowercase(),
         None => rest.to_owned(),
     }
 }
 
 fn credentials(v: &Value) -> Value {
     let fields = ["name", "issuer", "subject", "audiences", "claimsMatchingExpression"];
-    // A list of Resource Manager or of Graph keeps its items below `value`.
-    let all = v.get("value").map_or(each(v), each);
-    Value::Array(all.iter().filter(|c| c.is_object()).map(|c| kept(&flat(c), &fields)).collect())
+    Value::Array(each(v).iter().filter(|c| c.is_object()).map(|c| kept(&flat(c), &fields)).collect())
 }
 
 fn service_principal(a: &mut Account, s: &Value) {
-    a.put("AzureServicePrincipal", text(s, "id"), s, &["appId", "displayName", "servicePrincipalType"]);
+    a.put(
+        "AzureServicePrincipal",
+        text(s, "id"),
+        s,
+        &["appId", "displayName", "servicePrincipalType", "appOwnerOrganizationId"],
+    );
 }
 
 /// An application goes by the id that its answers about credentials are asked with.
@@ -195,8 +225,7 @@ fn definition(a: &mut Account, r: &Value) {
 }
 
 fn machines(a: &mut Account, kind: &str, s: &Value) {
-    let id = text(s, "id");
-    let name = distinct(a, kind, id);
+    let name = key(text(s, "id"), text(s, "name"));
     a.put(kind, &name, s, &["id"]);
     let own = s.get("identity").filter(|i| !i.is_null()).map_or(json!({}), managed);
     a.set(kind, &name, "identity", Some(&own));
@@ -220,7 +249,7 @@ fn managed(i: &Value) -> Value {
 }
 
 fn vault(a: &mut Account, s: &Value) {
-    let name = text(s, "name");
+    let name = &key(text(s, "id"), text(s, "name"));
     a.put("AzureKeyVault", name, s, &["id"]);
     // A list leaves the properties out.
     let Some(p) = s.get("properties").filter(|p| !p.is_null()) else { return };

@@ -34,7 +34,9 @@ impl Account {
         };
         // A page of several says nothing of what is on the others.
         let whole = value.get("IsTruncated") != Some(&Value::Bool(true))
-            && ["NextToken", "nextToken", "Marker", "NextMarker"].iter().all(|k| text(value, k).is_empty());
+            && ["NextToken", "nextToken", "Marker", "NextMarker", "nextLink", "@odata.nextLink"]
+                .iter()
+                .all(|k| text(value, k).is_empty());
         if known && whole {
             self.objects.entry(("Call".to_owned(), provider.call(stem))).or_default();
         }
@@ -44,7 +46,8 @@ impl Account {
     /// The objects, sorted by kind and name.
     pub fn into_objects(mut self) -> Vec<CloudObject> {
         aws::place_versions(&mut self);
-        azure::place_principals(&mut self);
+        gcp::place(&mut self);
+        azure::place(&mut self);
         let named = self.objects.into_iter().filter(|((_, name), _)| !name.is_empty());
         named
             .map(|((kind, name), spec)| CloudObject {
@@ -57,6 +60,55 @@ impl Account {
     /// The object of that kind and name, new if it is not there.
     pub(super) fn entry(&mut self, kind: &str, name: &str) -> &mut Map<String, Value> {
         self.objects.entry((kind.to_owned(), name.to_owned())).or_default()
+    }
+
+    /// Names of the objects of a kind.
+    pub(super) fn names(&self, kind: &str) -> Vec<String> {
+        self.objects.keys().filter(|(k, _)| k == kind).map(|(_, n)| n.clone()).collect()
+    }
+
+    /// Gives an object another name. Where one has that name already, it is completed; lists are joined.
+    pub(super) fn rename(&mut self, kind: &str, from: &str, to: &str) {
+        if from == to {
+            return;
+        }
+        let Some(old) = self.objects.remove(&(kind.to_owned(), from.to_owned())) else { return };
+        let entry = self.entry(kind, to);
+        for (field, value) in old {
+            match (entry.get_mut(&field), value) {
+                (Some(Value::Array(all)), Value::Array(more)) => {
+                    let new: Vec<Value> = more.into_iter().filter(|v| !all.contains(v)).collect();
+                    all.extend(new);
+                }
+                (Some(_), _) => {}
+                (None, value) => {
+                    entry.insert(field, value);
+                }
+            }
+        }
+    }
+
+    /// Gives objects that go by a path, in `field`, the last segment of it as name, or `other` where several share that.
+    /// What an answer names by the last segment alone is the one that has it.
+    pub(super) fn shorten(&mut self, kind: &str, field: &str, other: &dyn Fn(&str) -> String) {
+        let mut by_last: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in self.names(kind) {
+            let own = self.objects.get(&(kind.to_owned(), name.clone())).is_some_and(|o| o.contains_key(field));
+            if own {
+                by_last.entry(last(&name).to_owned()).or_default().push(name);
+            }
+        }
+        for (short, all) in by_last {
+            match all.as_slice() {
+                [one] => self.rename(kind, one, &short),
+                several => {
+                    for name in several {
+                        let longer = other(name);
+                        self.rename(kind, name, &longer);
+                    }
+                }
+            }
+        }
     }
 
     /// Keeps some fields of an answer.
@@ -99,7 +151,8 @@ pub(super) fn list<'a>(v: &'a Value, field: &str) -> &'a [Value] {
 pub(super) fn each(v: &Value) -> &[Value] {
     match v {
         Value::Array(all) => all,
-        one => std::slice::from_ref(one),
+        // The APIs themselves keep the items of a list below `value`.
+        one => one.get("value").and_then(Value::as_array).map_or(std::slice::from_ref(one), Vec::as_slice),
     }
 }
 

@@ -3,15 +3,18 @@
 //! Sources: Google Cloud SDK reference ("gcloud container clusters describe", "gcloud projects get-iam-policy", …), and the
 //! APIs whose answers it prints.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::cloud::{Account, after, each, kept, last, list, text};
+use crate::model::decode::percent_decoded;
 
 /// How the answer of a call is taken up; `rest` is what follows the call in the name of the file.
 type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
-const CALLS: [(&str, Reader); 31] = [
+const CALLS: [(&str, Reader); 32] = [
     ("container-clusters-describe", |a, _, v| cluster(a, v)),
     ("container-clusters-list", |a, _, v| each(v).iter().for_each(|c| cluster(a, c))),
     ("container-node-pools-list", |a, rest, v| each(v).iter().for_each(|p| node_pool(a, rest, p))),
@@ -38,8 +41,16 @@ const CALLS: [(&str, Reader); 31] = [
     ("resource-manager-folders-get-iam-policy", |a, rest, v| policy(a, "GcpFolder", rest, v)),
     ("organizations-get-iam-policy", |a, rest, v| policy(a, "GcpOrganization", rest, v)),
     ("asset-search-all-iam-policies", |a, _, v| each(v).iter().for_each(|x| found(a, x))),
-    ("iam-roles-describe", |a, _, v| role(a, v)),
-    ("iam-roles-list", |a, _, v| each(v).iter().for_each(|r| role(a, r))),
+    ("iam-roles-describe", |a, _, v| {
+        // One that holds nothing has an etag all the same.
+        if v.get("etag").is_some() || v.get("includedPermissions").is_some() {
+            role(a, v);
+        }
+    }),
+    // A list names roles without what they hold.
+    ("iam-roles-list", |a, _, v| {
+        each(v).iter().filter(|r| r.get("includedPermissions").is_some()).for_each(|r| role(a, r));
+    }),
     ("iam-policies-list", |a, _, v| each(v).iter().for_each(|p| deny_policy(a, p))),
     ("iam-policies-get", |a, _, v| deny_policy(a, v)),
     ("org-policies-describe", |a, rest, v| organization_policy(a, rest, v)),
@@ -50,14 +61,20 @@ const CALLS: [(&str, Reader); 31] = [
         a.set("GcpProject", name, "commonInstanceMetadata", Some(&metadata(v.get("commonInstanceMetadata"))));
         a.put("GcpProject", name, v, &["defaultServiceAccount"]);
     }),
-    ("kms-keys-list", |a, _, v| each(v).iter().for_each(|k| named(a, "GcpKmsKey", text(k, "name")))),
+    ("kms-keys-list", |a, _, v| each(v).iter().for_each(|k| path(a, "GcpKmsKey", text(k, "name")))),
     ("kms-keys-get-iam-policy", |a, rest, v| policy(a, "GcpKmsKey", rest, v)),
     ("kms-keyrings-get-iam-policy", |a, rest, v| policy(a, "GcpKeyRing", rest, v)),
     ("storage-buckets-list", |a, _, v| each(v).iter().for_each(|b| bucket(a, b))),
     ("storage-buckets-describe", |a, _, v| bucket(a, v)),
     ("storage-buckets-get-iam-policy", |a, rest, v| policy(a, "GcpBucket", rest, v)),
-    ("secrets-list", |a, _, v| each(v).iter().for_each(|s| named(a, "GcpSecret", text(s, "name")))),
+    ("secrets-list", |a, _, v| each(v).iter().for_each(|s| path(a, "GcpSecret", text(s, "name")))),
     ("secrets-get-iam-policy", |a, rest, v| policy(a, "GcpSecret", rest, v)),
+    ("identity-groups-memberships-list", |a, rest, v| {
+        let of =
+            |m: &Value| m.get("preferredMemberKey").or(m.get("memberKey")).map_or("", |k| text(k, "id")).to_owned();
+        let members: Vec<String> = each(v).iter().map(of).filter(|m| !m.is_empty()).collect();
+        a.set("GcpMember", &format!("group:{rest}"), "members", Some(&json!(members)));
+    }),
 ];
 
 /// Keys of instance metadata that rules read. Others may hold secrets (`kube-env`, start-up scripts) and are dropped.
@@ -71,27 +88,35 @@ pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     true
 }
 
+/// Clusters and their pools go by their links until all is read: names are used again in other places.
 fn cluster(a: &mut Account, c: &Value) {
-    let name = text(c, "name");
+    let link = link(text(c, "selfLink"));
+    let name = if link.is_empty() { text(c, "name").to_owned() } else { link };
     let fields = ["selfLink", "location", "workloadIdentityConfig", "autopilot", "endpoint", "rbacBindingConfig"];
-    a.put("GcpCluster", name, c, &fields);
+    a.put("GcpCluster", &name, c, &fields);
+    a.set("GcpCluster", &name, "name", c.get("name"));
+    let network = c.get("networkConfig").map(|n| kept(n, &["datapathProvider"]));
+    a.set("GcpCluster", &name, "networkConfig", network.as_ref());
     for p in list(c, "nodePools") {
-        node_pool(a, name, p);
+        node_pool(a, text(c, "name"), p);
     }
+}
+
+/// A link to an object of a zone or a region in one form.
+fn link(text: &str) -> String {
+    text.replace("/zones/", "/locations/")
 }
 
 /// A node pool is one of a cluster.
 fn node_pool(a: &mut Account, of: &str, p: &Value) {
-    let link = text(p, "selfLink");
-    let cluster = link.split_once("/clusters/").map_or(of, |(_, r)| r.split('/').next().unwrap_or(of));
-    let name = format!("{cluster} {}", text(p, "name"));
-    a.put("GcpNodePool", &name, p, &["selfLink"]);
+    let link = link(text(p, "selfLink"));
+    let name = if link.is_empty() { format!("{of} {}", text(p, "name")) } else { link };
+    a.put("GcpNodePool", &name, p, &["selfLink", "name"]);
     if let Some(c) = p.get("config") {
         let own = kept(c, &["serviceAccount", "oauthScopes", "workloadMetadataConfig"]);
         a.set("GcpNodePool", &name, "config", Some(&own));
         a.set("GcpNodePool", &name, "metadata", c.get("metadata").map(|m| kept(m, &METADATA)).as_ref());
     }
-    a.set("GcpNodePool", &name, "cluster", Some(&json!(cluster)));
 }
 
 fn service_account(a: &mut Account, x: &Value) {
@@ -109,25 +134,20 @@ fn ancestors(a: &mut Account, rest: &str, v: &Value) {
     a.set("GcpProject", &own, "ancestors", Some(&json!(all)));
 }
 
-/// An object that is named by a path: by its last segment, or by all of it where another has that.
-fn named(a: &mut Account, kind: &str, path: &str) {
-    let name = last(path);
-    let other = a.entry(kind, name).get("path").is_some_and(|p| p.as_str() != Some(path));
-    let name = if other { path } else { name };
-    a.set(kind, name, "path", Some(&json!(path)));
+/// An object that is named by a path, which it goes by until all is read.
+fn path(a: &mut Account, kind: &str, path: &str) {
+    a.set(kind, path, "path", Some(&json!(path)));
 }
 
 fn bucket(a: &mut Account, b: &Value) {
-    a.put("GcpBucket", text(b, "name"), b, &["project_number"]);
+    let number = b.get("project_number").or(b.get("projectNumber"));
+    a.set("GcpBucket", text(b, "name"), "projectNumber", number);
 }
 
 fn role(a: &mut Account, r: &Value) {
-    // A list names roles without what they hold.
-    if r.get("includedPermissions").is_some() || r.get("etag").is_some() {
-        let permissions: Vec<&str> =
-            list(r, "includedPermissions").iter().filter_map(Value::as_str).filter(|p| relevant(p)).collect();
-        a.set("GcpRole", text(r, "name"), "includedPermissions", Some(&json!(permissions)));
-    }
+    let permissions: Vec<&str> =
+        list(r, "includedPermissions").iter().filter_map(Value::as_str).filter(|p| relevant(p)).collect();
+    a.set("GcpRole", text(r, "name"), "includedPermissions", Some(&json!(permissions)));
 }
 
 /// Whether rules read a permission of this service: a role of an owner has thousands.
@@ -149,8 +169,13 @@ fn relevant(permission: &str) -> bool {
 
 fn deny_policy(a: &mut Account, p: &Value) {
     let rules: Vec<Value> = list(p, "rules").iter().filter_map(|r| r.get("denyRule")).map(deny_rule).collect();
+    // `policies/ATTACHMENT/denypolicies/ID`, where the attachment is percent-encoded.
     let name = text(p, "name");
-    a.set("GcpDenyPolicy", last(name), "rules", Some(&json!(rules)));
+    let attached = name.strip_prefix("policies/").and_then(|r| r.split('/').next()).unwrap_or_default();
+    let attached = percent_decoded(attached).unwrap_or_default();
+    a.set("GcpDenyPolicy", name, "attachment", Some(&json!(last(&attached))));
+    // A list names policies without their rules.
+    a.set("GcpDenyPolicy", name, "rules", p.get("rules").map(|_| json!(rules)).as_ref());
 }
 
 fn deny_rule(r: &Value) -> Value {
@@ -196,21 +221,78 @@ fn instance(a: &mut Account, i: &Value) {
 fn found(a: &mut Account, x: &Value) {
     let resource = text(x, "resource").trim_start_matches("//");
     let (service, path) = resource.split_once('/').unwrap_or((resource, ""));
-    let kind = match service {
+    let (kind, by_path) = match service {
         "cloudresourcemanager.googleapis.com" => match path.split('/').next().unwrap_or_default() {
-            "projects" => "GcpProject",
-            "folders" => "GcpFolder",
-            "organizations" => "GcpOrganization",
+            "projects" => ("GcpProject", false),
+            "folders" => ("GcpFolder", false),
+            "organizations" => ("GcpOrganization", false),
             _ => return,
         },
-        "iam.googleapis.com" if path.contains("/serviceAccounts/") => "GcpServiceAccount",
-        "storage.googleapis.com" => "GcpBucket",
-        "secretmanager.googleapis.com" => "GcpSecret",
-        "cloudkms.googleapis.com" if path.contains("/cryptoKeys/") => "GcpKmsKey",
-        "cloudkms.googleapis.com" => "GcpKeyRing",
+        "iam.googleapis.com" if path.contains("/serviceAccounts/") => ("GcpServiceAccount", false),
+        "storage.googleapis.com" => ("GcpBucket", false),
+        "secretmanager.googleapis.com" => ("GcpSecret", true),
+        "cloudkms.googleapis.com" if path.contains("/cryptoKeys/") => ("GcpKmsKey", true),
+        "cloudkms.googleapis.com" => ("GcpKeyRing", true),
         _ => return,
     };
-    policy(a, kind, last(path), x.get("policy").unwrap_or(&Value::Null));
+    let name = if by_path { path } else { last(path) };
+    policy(a, kind, name, x.get("policy").unwrap_or(&Value::Null));
+    if by_path {
+        a.set(kind, name, "path", Some(&json!(path)));
+    }
+    if kind == "GcpBucket" {
+        let project = last(text(x, "project"));
+        a.set(kind, name, "projectNumber", Some(&json!(project)).filter(|_| !project.is_empty()));
+    }
+}
+
+/// Names that are settled when all is read: projects by their id, service accounts by their address, the rest by the last
+/// segment of its path where no other has that.
+pub(super) fn place(a: &mut Account) {
+    let mut numbers: BTreeMap<String, String> = BTreeMap::new();
+    for name in a.names("GcpProject") {
+        let p = a.entry("GcpProject", &name);
+        let number = p.get("projectNumber").map(|n| n.to_string().trim_matches('"').to_owned());
+        let default = p.get("defaultServiceAccount").and_then(Value::as_str).and_then(|d| d.split_once('-'));
+        if let Some(number) = number.or(default.map(|(n, _)| n.to_owned())) {
+            numbers.insert(number, name);
+        }
+    }
+    for (number, id) in &numbers {
+        a.rename("GcpProject", number, id);
+    }
+    let accounts: Vec<(String, String)> = a
+        .names("GcpServiceAccount")
+        .into_iter()
+        .filter_map(|n| Some((a.entry("GcpServiceAccount", &n).get("uniqueId")?.as_str()?.to_owned(), n)))
+        .collect();
+    for (id, email) in accounts {
+        a.rename("GcpServiceAccount", &id, &email);
+    }
+    for kind in ["GcpSecret", "GcpKmsKey", "GcpKeyRing"] {
+        for name in a.names(kind) {
+            let Some((number, rest)) = name.strip_prefix("projects/").and_then(|r| r.split_once('/')) else { continue };
+            if let Some(id) = numbers.get(number) {
+                let path = format!("projects/{id}/{rest}");
+                a.rename(kind, &name, &path);
+                a.set(kind, &path, "path", Some(&json!(path)));
+            }
+        }
+        a.shorten(kind, "path", &|path| path.to_owned());
+    }
+    let place = |l: &str| {
+        let mut parts = l.split('/').skip_while(|p| *p != "locations");
+        parts.nth(1).unwrap_or_default().to_owned()
+    };
+    // Pools first: their names are made of those of their clusters.
+    for name in a.names("GcpNodePool") {
+        let Some((cluster, pool)) = name.split_once("/nodePools/") else { continue };
+        let (of, pool) = (last(cluster), pool.to_owned());
+        let several = a.names("GcpCluster").iter().filter(|c| last(c) == of).count() > 1;
+        let short = if several { format!("{}/{of} {pool}", place(cluster)) } else { format!("{of} {pool}") };
+        a.rename("GcpNodePool", &name, &short);
+    }
+    a.shorten("GcpCluster", "selfLink", &|l| format!("{}/{}", place(l), last(l)));
 }
 
 /// The bindings of a resource: roles, members, and the name of a condition, whose text is not kept.
