@@ -382,6 +382,7 @@ pub fn missing(id: &str) -> Missing {
         "launch-template" => format!("whether node group {arg} follows a launch template of its own"),
         "gke-cluster" => format!("whether this is the GKE cluster {arg}"),
         "aks-cluster" => format!("whether this is the AKS cluster {arg}"),
+        "token-issuer" => format!("whether the tokens of the cluster have the issuer {arg}"),
         "gke-dataplane" => {
             "whether the cluster has Dataplane V2, and which address of the metadata server policies see".into()
         }

@@ -109,6 +109,15 @@ fn gcp(cluster: &Cluster) -> Vec<String> {
             lacks(!read, format!("{call}-{}", text("id")));
         }
     }
+    // Paths have the number of the project where the list had it: which project that is must be known.
+    let numbered = ["GcpSecret", "GcpKmsKey", "GcpKeyRing"].into_iter().flat_map(|k| of(cluster, k)).filter_map(|o| {
+        let number = o.text("path").strip_prefix("projects/")?.split('/').next()?;
+        number.bytes().all(|b| b.is_ascii_digit()).then(|| number.to_owned())
+    });
+    let several = of(cluster, "GcpProject").nth(1).is_some();
+    for number in numbered.collect::<BTreeSet<String>>().into_iter().filter(|_| several) {
+        lacks(true, format!("gcloud-projects-describe-{number}"));
+    }
     lacks(!called(cluster, "gcloud-iam-service-accounts-list"), "gcloud-iam-service-accounts-list".into());
     for a in of(cluster, "GcpServiceAccount").filter(|a| !of_google(&a.metadata.name)) {
         let read = searched || a.spec.get("bindings").is_some();

@@ -6,6 +6,7 @@ mod aws;
 mod aws_live;
 mod canary;
 mod cli;
+mod clouds;
 mod collector;
 mod evidence;
 mod exposure;

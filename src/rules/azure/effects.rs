@@ -10,7 +10,7 @@ use super::world::{Assignment, World, cloud, covers};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
-use crate::rules::fact::{Access, Fact, Subject};
+use crate::rules::fact::{Access, EVERYWHERE, Fact, Subject};
 
 /// What is asked for an access: operations of which one is enough, and whether they are on data.
 type Asked = (Access, &'static [&'static str], bool);
@@ -383,6 +383,7 @@ fn in_cluster(ctx: &mut Ctx<'_>, scope: u32, at: &str, (index, c): (u32, &CloudO
         }
         let to: Vec<Fact> = match access {
             Access::ClusterAdmin if whole => vec![Fact::ClusterAdmin],
+            Access::NamespaceAdmin if whole => vec![Fact::NamespaceAdmin(EVERYWHERE)],
             _ => places.iter().map(|p| make(*p)).collect(),
         };
         for fact in to {

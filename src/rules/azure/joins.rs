@@ -34,7 +34,9 @@ fn issuers(world: &World<'_>) -> Option<Vec<(u32, &'static str, String, Vec<Stri
         let several = (eks.len() > 1).then(|| format!("eks-cluster:{}", c.metadata.name));
         out.push((*i, "/spec/identity/oidc/issuer", issuer.to_owned(), several.into_iter().collect()));
     }
-    (!out.is_empty()).then_some(out)
+    // Where the nodes are of none of them, any other issuer may be the cluster's own.
+    let known = world.clusters().iter().any(|(_, _, unknown)| unknown.is_none()) || !eks.is_empty();
+    known.then_some(out)
 }
 
 /// Subjects that a credential takes.
@@ -93,7 +95,8 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let issuer = text("issuer");
             // Without a described cluster each issuer may be its own.
             let (cluster, mut unknowns) = match &issuers {
-                None => (None, vec!["unread:az-aks-show".to_owned()]),
+                None if world.on_azure() => (None, vec!["unread:az-aks-show".to_owned()]),
+                None => (None, vec![format!("token-issuer:{issuer}")]),
                 Some(all) => match all.iter().find(|(_, _, i, _)| !i.is_empty() && i == issuer) {
                     Some((index, field, _, unknowns)) => (Some((*index, *field)), unknowns.clone()),
                     None => continue,

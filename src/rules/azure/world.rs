@@ -126,6 +126,14 @@ impl<'c> World<'c> {
         Some(d.list("permissions").iter().map(one).collect())
     }
 
+    /// Whether nodes of the cluster are machines of Azure, or none was read.
+    pub fn on_azure(&self) -> bool {
+        let mut ids =
+            self.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).filter(|id| !id.is_empty());
+        let described = self.of("AzureCluster").next().is_some();
+        !described && (self.cluster.objects.nodes.is_empty() || ids.any(|id| id.starts_with("azure://")))
+    }
+
     /// The cluster that a node is in by its resource group, if that is described.
     pub fn cluster_of(&self, provider_id: &str) -> Option<(u32, &'c CloudObject)> {
         let id = provider_id.to_lowercase();

@@ -53,26 +53,35 @@ pub struct Machine<'c> {
     scopes: Vec<&'c str>,
 }
 
-/// Nodes of Google Cloud, in order.
+/// A pool that a node may be of, the id of the unknown whether its cluster is this one, and the cluster.
+type Candidate<'c> = (u32, &'c CloudObject, Option<String>, Option<&'c CloudObject>);
+
+/// Pools of the clusters that have this name; without a described cluster the only one that has it.
+fn candidates<'c>(
+    world: &World<'c>,
+    clusters: &[(u32, &'c CloudObject, Option<String>)],
+    label: &str,
+) -> Vec<Candidate<'c>> {
+    let of = |(_, c, unknown): &(u32, &'c CloudObject, Option<String>)| {
+        let (i, p) = world.find("GcpNodePool", &format!("{} {label}", c.metadata.name))?;
+        Some((i, p, unknown.clone(), Some(*c)))
+    };
+    let found: Vec<Candidate<'c>> = clusters.iter().filter_map(of).collect();
+    let mut alone = world.of("GcpNodePool").filter(|(_, p)| clusters.is_empty() && p.text("name") == label);
+    match (found.is_empty(), alone.next(), alone.next()) {
+        (true, Some((i, p)), None) => vec![(i, p, None, None)],
+        _ => found,
+    }
+}
+
+/// Nodes of Google Cloud, in order: one for each pool that a node may be of.
 pub fn machines<'c>(world: &World<'c>) -> Vec<Machine<'c>> {
     let all = clusters(world);
     let nodes = world.cluster.objects.nodes.iter().zip(0u32..);
     let own = nodes.filter(|(n, _)| n.spec.provider_id.starts_with("gce://"));
-    let made = |(n, node): (&'c crate::model::objects::Node, u32)| {
+    let made = |(n, node): (&'c crate::model::objects::Node, u32), found: Option<Candidate<'c>>| {
         let id = n.spec.provider_id.rsplit('/').next().unwrap_or_default();
         let instance = world.find("GcpInstance", id);
-        let label = n.metadata.labels.get(POOL).map_or("", String::as_str);
-        let mut pools = all.iter().filter_map(|(_, c, unknown)| {
-            let (i, p) = world.find("GcpNodePool", &format!("{} {label}", c.metadata.name))?;
-            Some((i, p, unknown.clone(), Some(*c)))
-        });
-        // Without its cluster a pool is known by its own name, if no other has it.
-        let alone = || {
-            let mut own = world.of("GcpNodePool").filter(|(_, p)| all.is_empty() && p.text("name") == label);
-            let (first, more) = (own.next(), own.next());
-            first.filter(|_| more.is_none()).map(|(i, p)| (i, p, None, None))
-        };
-        let found = pools.next().or_else(alone);
         let of =
             found.as_ref().and_then(|f| f.3).or_else(|| all.first().filter(|_| all.len() == 1).map(|(_, c, _)| *c));
         let automatic = of.is_some_and(|c| c.spec.pointer("/autopilot/enabled") == Some(&Value::Bool(true)));
@@ -104,7 +113,15 @@ pub fn machines<'c>(world: &World<'c>) -> Vec<Machine<'c>> {
         let account = account.and_then(|a| if a == "default" { default_account(world) } else { Some(a.to_owned()) });
         Machine { node, object, pool, which, automatic, dataplane, account, pointer, scopes }
     };
-    own.map(made).collect()
+    // Whichever of several clusters it is, a node may be of each of their pools of the name.
+    own.flat_map(|(n, node)| {
+        let found = candidates(world, &all, n.metadata.labels.get(POOL).map_or("", String::as_str));
+        let found: Vec<Option<Candidate<'c>>> =
+            if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() };
+        found.into_iter().map(move |f| ((n, node), f)).collect::<Vec<_>>()
+    })
+    .map(|(n, found)| made(n, found))
+    .collect()
 }
 
 /// The service account that Compute Engine gives instances by default.
@@ -195,7 +212,7 @@ fn own_token(
             _ => (node(m.node), "/spec/providerID".to_owned(), String::new()),
         };
         let why = "the metadata server of GKE gives the pod a token of its account";
-        let answers = Answers { because, why, unknown: unread.clone() };
+        let answers = Answers { because, why, unknown: unread.clone().or(m.which.clone()) };
         let step = || depending(Emit::scope(Fact::Token(subject, audience)), &pool.unknowns).maybe(unknown.clone());
         for j in &judged {
             metadata::emit(ctx, p, j, &step, &answers);
@@ -219,6 +236,7 @@ fn account(ctx: &mut Ctx<'_>, world: &World<'_>, m: &Machine<'_>) {
         let e = Emit::new(technique, to).from(from);
         let e = e.because(node(m.node), "/spec/providerID", id.clone(), "the node is an instance of Compute Engine");
         let e = e.because(cloud(object), m.pointer, named.clone(), "the instance has this service account");
+        let e = e.maybe(m.which.clone().filter(|_| !m.pointer.ends_with("email")));
         ctx.emit(e.because(cloud(object), present(o, scopes), "", "the scopes of its tokens"));
     }
 }

@@ -43,7 +43,7 @@ pub struct World<'c> {
 #[derive(Debug)]
 struct Deny<'c> {
     name: &'c str,
-    /// What it is attached to: the number or the name of a project, a folder or the organization.
+    /// What it is attached to: `projects/NUMBER`, `folders/NUMBER`, `organizations/NUMBER`.
     attachment: &'c str,
     principals: Vec<&'c str>,
     permissions: Vec<&'c str>,
@@ -170,12 +170,10 @@ impl<'c> World<'c> {
         let service = if service == "resourcemanager" { "cloudresourcemanager" } else { service };
         let full = format!("{service}.googleapis.com/{rest}");
         for d in self.denies.iter().filter(|d| d.permissions.iter().any(|p| matches_action(p, &full))) {
-            if !self.attached(d.attachment, on) {
-                continue;
-            }
+            let Some(here) = self.attached(d.attachment, on) else { continue };
             let means = d.principals.iter().filter_map(|p| means(p, principal)).max();
             match means {
-                Some(true) if !d.open => return None,
+                Some(true) if !d.open && here => return None,
                 Some(_) => out.push(format!("deny-policy:{}", d.name.rsplit('/').next().unwrap_or_default())),
                 None => {}
             }
@@ -185,13 +183,31 @@ impl<'c> World<'c> {
         Some(out)
     }
 
-    /// Whether what a policy is attached to is an object, or above it; one that cannot be told counts.
-    fn attached(&self, attachment: &str, on: u32) -> bool {
-        let Some(o) = self.cluster.objects.cloud.get(on as usize) else { return true };
-        let levels = self.above(o).into_iter().chain([on]);
-        let mut names = levels.filter_map(|i| self.cluster.objects.cloud.get(i as usize));
-        let known = self.cluster.objects.cloud.iter().any(|x| is_level(x, attachment));
-        !known || names.any(|x| is_level(x, attachment))
+    /// Whether what a policy is attached to is an object or above it, for sure or perhaps; nothing where it is elsewhere.
+    fn attached(&self, attachment: &str, on: u32) -> Option<bool> {
+        let o = self.cluster.objects.cloud.get(on as usize)?;
+        let levels: Vec<&CloudObject> = self
+            .above(o)
+            .into_iter()
+            .chain([on])
+            .filter_map(|i| self.cluster.objects.cloud.get(i as usize))
+            .filter(|x| matches!(x.kind(), "GcpProject" | "GcpFolder" | "GcpOrganization"))
+            .collect();
+        if levels.iter().any(|x| is_level(x, attachment)) {
+            return Some(true);
+        }
+        let (kind, name) = attachment.split_once('/').unwrap_or_default();
+        let number = name.bytes().all(|b| b.is_ascii_digit());
+        let same = |x: &&&CloudObject| match kind {
+            // The number of a project may not have been read.
+            "projects" => x.kind() == "GcpProject" && number && x.spec.get("projectNumber").is_none(),
+            _ => false,
+        };
+        // What is above a project may not have been read.
+        let ancestors = |x: &&CloudObject| x.kind() == "GcpProject" && x.spec.get("ancestors").is_none();
+        let open =
+            levels.iter().any(|x| same(&x)) || (kind != "projects" && levels.iter().any(ancestors)) || kind.is_empty();
+        open.then_some(false)
     }
 
     /// Project of an object: that of its path, its address or its list; the only one where nothing says.
@@ -303,9 +319,10 @@ impl<'c> World<'c> {
 /// Whether an object is the project, the folder or the organization that a policy is attached to.
 fn is_level(o: &CloudObject, attachment: &str) -> bool {
     let number = || o.spec.get("projectNumber").map(|n| n.to_string());
-    match o.kind() {
-        "GcpProject" => o.metadata.name == attachment || number().is_some_and(|n| n.trim_matches('"') == attachment),
-        "GcpFolder" | "GcpOrganization" => o.metadata.name == attachment,
+    let (kind, name) = attachment.split_once('/').unwrap_or_default();
+    match (o.kind(), kind) {
+        ("GcpProject", "projects") => o.metadata.name == name || number().is_some_and(|n| n.trim_matches('"') == name),
+        ("GcpFolder", "folders") | ("GcpOrganization", "organizations") => o.metadata.name == name,
         _ => false,
     }
 }

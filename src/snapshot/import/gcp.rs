@@ -173,7 +173,12 @@ fn deny_policy(a: &mut Account, p: &Value) {
     let name = text(p, "name");
     let attached = name.strip_prefix("policies/").and_then(|r| r.split('/').next()).unwrap_or_default();
     let attached = percent_decoded(attached).unwrap_or_default();
-    a.set("GcpDenyPolicy", name, "attachment", Some(&json!(last(&attached))));
+    a.set(
+        "GcpDenyPolicy",
+        name,
+        "attachment",
+        Some(&json!(attached.trim_start_matches("cloudresourcemanager.googleapis.com/"))),
+    );
     // A list names policies without their rules.
     a.set("GcpDenyPolicy", name, "rules", p.get("rules").map(|_| json!(rules)).as_ref());
 }
