@@ -31,9 +31,10 @@ pub struct Source {
     /// Read the AWS account of the cluster too, with the credentials that the AWS CLI would use
     #[arg(long, help_heading = "AWS", conflicts_with_all = ["aws_data", "demo"])]
     pub aws: bool,
-    /// Profile of the AWS configuration
-    #[arg(long, value_name = "NAME", help_heading = "AWS", requires = "aws")]
-    pub aws_profile: Option<String>,
+    /// Profile of the AWS configuration; of several, separated by commas, the first is that of the cluster's account, and the
+    /// accounts of the others are read as well
+    #[arg(long, value_name = "NAME", help_heading = "AWS", requires = "aws", value_delimiter = ',')]
+    pub aws_profile: Vec<String>,
     /// Region of the cluster, its keys and secrets
     #[arg(long, value_name = "REGION", help_heading = "AWS", requires = "aws")]
     pub aws_region: Option<String>,
@@ -203,7 +204,7 @@ impl Source {
     #[cfg(feature = "aws")]
     fn account(&self, snapshot: &mut Snapshot) -> Result<(), Failure> {
         let access = crate::collect::Access {
-            profile: self.aws_profile.clone(),
+            profiles: self.aws_profile.clone(),
             region: self.aws_region.clone(),
             cluster: self.eks_cluster.clone(),
         };

@@ -40,8 +40,8 @@ pub struct Connection {
 /// How the account of a cluster is read, as the AWS CLI means it.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Profile; none uses AWS_PROFILE, then the default one.
-    pub profile: Option<String>,
+    /// Profiles, that of the cluster's account first; none uses AWS_PROFILE, then the default one.
+    pub profiles: Vec<String>,
     /// Region; none uses AWS_REGION, then that of the profile.
     pub region: Option<String>,
     /// Name of the cluster in EKS; none reads all of the region.

@@ -80,7 +80,7 @@ impl Provider {
             "cloudformation",
             "secretsmanager",
         ];
-        let (first, _) = name.split_once('-')?;
+        let (first, _) = scope(name).1.split_once('-')?;
         match first {
             "gcloud" => Some(Provider::Gcp),
             "az" => Some(Provider::Azure),
@@ -104,6 +104,13 @@ impl Provider {
             _ => format!("{}-{stem}", self.program()),
         }
     }
+}
+
+/// The account that a name begins with, `ACCOUNT:NAME`, and the rest: objects and calls of the cluster's own account have
+/// none, those of other accounts of AWS that were read as well have theirs.
+pub fn scope(name: &str) -> (&str, &str) {
+    let is = |a: &str| a.len() == 12 && a.bytes().all(|b| b.is_ascii_digit());
+    name.split_once(':').filter(|(a, _)| is(a)).unwrap_or(("", name))
 }
 
 /// One object of a cloud account.

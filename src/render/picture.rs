@@ -241,7 +241,12 @@ fn account_of(cluster: &Cluster, o: &CloudObject) -> String {
         Provider::Aws => {
             let arn = if o.text("Arn").is_empty() { o.text("ARN") } else { o.text("Arn") };
             let own = arn.split(':').nth(4).filter(|a| !a.is_empty()).map(str::to_owned);
-            own.or(first("Account").map(|a| a.metadata.name.clone()))
+            own.or(cluster
+                .objects
+                .cloud
+                .iter()
+                .find(|o| o.kind() == "Account" && !o.metadata.name.contains(':'))
+                .map(|a| a.metadata.name.clone()))
         }
         Provider::Gcp => {
             let own = o.metadata.name.split_once('@').and_then(|(_, d)| d.strip_suffix(".iam.gserviceaccount.com"));

@@ -418,7 +418,8 @@ pub fn missing(id: &str) -> Missing {
         let file = arg.strip_prefix(provider.program()).and_then(|a| a.strip_prefix('-')).unwrap_or(arg);
         match provider {
             Provider::Aws => format!(
-                "add the answer of that call of the AWS CLI to --aws-data as {arg}.json, or allow it (kpath permissions --aws)"
+                "add the answer of that call of the AWS CLI to --aws-data as {}.json, or allow it (kpath permissions --aws)",
+                file.replacen(':', "/", 1)
             ),
             Provider::Gcp => {
                 format!("add the answer of that call of gcloud (--format json) to --gcp-data as {file}.json")

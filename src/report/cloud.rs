@@ -2,7 +2,7 @@
 
 use super::name::ObjectName;
 use super::step::word;
-use crate::model::cloud::{CloudObject, Provider};
+use crate::model::cloud::{CloudObject, Provider, scope};
 use crate::model::{Cluster, Kind};
 
 /// The command of the cloud's own program that shows an object, or its field; empty where none does.
@@ -18,7 +18,7 @@ pub fn command(cluster: &Cluster, o: &ObjectName, pointer: &str) -> String {
 
 /// The command of the AWS CLI that shows an object of an account.
 fn aws(object: Option<&CloudObject>, o: &ObjectName, pointer: &str) -> String {
-    let name = word(&o.name);
+    let name = word(scope(&o.name).1);
     let text = |f: &str| word(object.map_or("", |x| x.text(f)));
     let policy = pointer.strip_prefix("/spec/InlinePolicies/").and_then(|r| r.split('/').next());
     let policy = policy.map(|p| word(&p.replace("~1", "/").replace("~0", "~")));

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::graph::Object;
 use crate::model::Cluster;
-use crate::model::cloud::{CloudObject, Provider};
+use crate::model::cloud::{CloudObject, Provider, scope};
 use crate::rules::Attack;
 use crate::rules::ctx::unpack;
 use crate::rules::fact::{Area, EVERYWHERE, Fact, Key};
@@ -213,6 +213,10 @@ pub fn fact(attack: &Attack, cluster: &Cluster, f: Fact) -> String {
             format!("{} below {}", access.words(), o.map_or("", |o| o.metadata.name.as_str()))
         }
         Fact::AccountAdmin => "is account-admin".into(),
+        Fact::AdminOf(i) => {
+            let name = cluster.objects.cloud.get(i as usize).map_or("", |o| scope(&o.metadata.name).0);
+            format!("administers account {name}")
+        }
         Fact::AnyPrincipal => "acts as a principal of the account".into(),
         Fact::Imds(n) => format!("asks the metadata service of node/{}", node(n)),
         Fact::ImageWrite(n) => {

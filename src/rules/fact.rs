@@ -227,6 +227,8 @@ pub enum Fact {
     CloudHolds(Access, u32),
     /// Acts as a service account of Google Cloud with a token for some of its APIs only.
     CloudScoped(u32, Apis),
+    /// Administers another account that was read, by number of its object.
+    AdminOf(u32),
     /// Administers the cloud account.
     AccountAdmin,
     /// Acts as some principal of the cloud account.

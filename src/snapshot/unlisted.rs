@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::cloud::{CloudObject, Provider};
+use crate::model::cloud::{CloudObject, Provider, scope};
 use crate::model::{Cluster, Kind};
 
 /// Names of the calls; nothing for a cloud that there is no data of at all.
@@ -37,7 +37,8 @@ fn called(cluster: &Cluster, call: &str) -> bool {
 fn aws(cluster: &Cluster) -> Vec<String> {
     let cloud = &cluster.objects.cloud;
     let called = |name: &str| cluster.find(Kind::CloudObject, "Call", name).is_some();
-    let some = |kind: &str| cloud.iter().any(|o| o.kind() == kind);
+    // Other accounts are no answer about that of the cluster.
+    let some = |kind: &str| cloud.iter().any(|o| o.kind() == kind && scope(&o.metadata.name).0.is_empty());
     let mut out = Vec::new();
     let mut lacks = |is: bool, call: &str| out.extend(is.then(|| call.to_owned()));
     let details = "iam-get-account-authorization-details";

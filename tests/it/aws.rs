@@ -807,3 +807,68 @@ fn what_runs_with_a_role_is_taken_from_its_list_or_left_open() {
     assert!(answer == "unknown" && because.contains("lambda-list-functions"), "{answer} {because}");
     assert_eq!(asked("aws-existing-compute", &|_, v| Some(v), "pod/prod/app", "role:worker").0, "yes");
 }
+
+/// Another account beside that of the cluster, in a folder that is named by it: roles of the same name are other roles, its
+/// own organization and its own administrators count there.
+#[test]
+fn an_account_beside_the_clusters_is_reached_by_roles_that_trust_it() {
+    const OTHER: &str = "444455556666";
+    let admin = format!("arn:aws:iam::{OTHER}:role/app");
+    let key = format!("arn:aws:kms:eu-west-1:{OTHER}:key/k-9");
+    let policy = |actions: Value, resource: &str| {
+        json!([{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource}]}}])
+    };
+    let ask = |trusted: &str, may: Value, organization: Value, to: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = repo("testdata/techniques/aws-irsa/fires.yaml");
+        std::fs::write(dir.path().join("cluster.yaml"), text(&fixture)).unwrap();
+        std::fs::create_dir_all(dir.path().join("aws").join(OTHER)).unwrap();
+        for (call, v) in account_of(&fixture) {
+            let mut v: Value = serde_json::from_str(&v).unwrap();
+            if call.contains("account-authorization-details") {
+                v["RoleDetailList"][0]["RolePolicyList"] = policy(json!("sts:AssumeRole"), &admin);
+            }
+            std::fs::write(dir.path().join(call), v.to_string()).unwrap();
+        }
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": trusted}}]});
+        let root = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": {"AWS": format!("arn:aws:iam::{OTHER}:root")}}]});
+        for (call, v) in [
+            ("sts-get-caller-identity", json!({"Account": OTHER})),
+            ("organizations-describe-organization", organization),
+            (
+                "iam-get-account-authorization-details",
+                json!({"RoleDetailList": [{"RoleName": "app", "Arn": admin, "AssumeRolePolicyDocument": trust,
+                    "RolePolicyList": policy(may, "*"), "AttachedManagedPolicies": []}],
+                    "UserDetailList": [], "GroupDetailList": [], "Policies": []}),
+            ),
+            ("kms-list-keys", json!({"Keys": [{"KeyId": "k-9", "KeyArn": key}]})),
+            ("kms-get-key-policy-k-9", json!({"Policy": root})),
+            ("kms-list-grants-k-9", json!({"Grants": []})),
+        ] {
+            std::fs::write(dir.path().join(format!("aws/{OTHER}/{call}.json")), v.to_string()).unwrap();
+        }
+        let v = ask(&["pod/prod/app", "reach", to, "-f", dir.path().to_str().unwrap()]);
+        (v["answer"].as_str().unwrap().to_owned(), v["unknownBecause"].to_string())
+    };
+    let app = "arn:aws:iam::111122223333:role/app";
+    let none = || json!({"Organization": {}});
+    let decrypt = || json!("kms:Decrypt");
+    let role = format!("role:{admin}");
+    assert_eq!(ask(app, decrypt(), none(), &role).0, "yes");
+    assert_eq!(ask("arn:aws:iam::111122223333:role/other", decrypt(), none(), &role).0, "no");
+    assert_eq!(ask(app, decrypt(), none(), &format!("kms/{key}")).0, "yes");
+    assert_eq!(ask(app, json!("kms:Encrypt"), none(), &format!("kms/{key}")).0, "no");
+    // Its administrators have what is in it, and nothing of the account of the cluster.
+    assert_eq!(ask(app, json!("iam:PutRolePolicy"), none(), &format!("kms/{key}")).0, "yes");
+    assert_eq!(ask(app, json!("iam:PutRolePolicy"), none(), "account-admin").0, "no");
+    // What is above that account was not read whole.
+    let organized = json!({"Organization": {"Id": "o-1", "MasterAccountId": "999999999999"}});
+    let (answer, because) = ask(app, decrypt(), organized, &format!("kms/{key}"));
+    assert!(
+        answer == "unknown" && because.contains(&format!("organizations-list-parents-{OTHER}")),
+        "{answer} {because}"
+    );
+}

@@ -614,3 +614,49 @@ fn one_cluster_of_several_is_read_by_its_name() {
     assert_eq!(names(&read(&config(&server.url), None)), ["EksCluster/other", "EksCluster/payments"]);
     assert_eq!(names(&read(&config(&server.url), Some("payments"))), ["EksCluster/payments"]);
 }
+
+/// A second profile adds its account under its own number; what it refuses is a gap that names it; the same account twice is
+/// one.
+#[test]
+fn an_account_of_another_profile_is_read_beside_the_first() {
+    const OWN: &str = "111122223333";
+    const OTHER: &str = "444455556666";
+    let first = Server::start(|request, _| account(request));
+    let replaced = |reply: Reply| match reply {
+        Reply::Whole(code, header, kind, body) => {
+            Reply::Whole(code, header, kind, String::from_utf8(body).unwrap().replace(OWN, OTHER).into_bytes())
+        }
+        other => other,
+    };
+    let second = Server::start(move |request, _| match request.starts_with("kms ") {
+        true => denied(request),
+        false => replaced(account(&request.replace(OTHER, OWN))),
+    });
+    let mut snapshot = read(&config(&first.url), None);
+    let alone = objects(&snapshot);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let more = |config: &SdkConfig, snapshot: &mut Snapshot| {
+        let http = kpath::collect::aws::http_client();
+        let hidden = |_: &'static str| ProgressBar::hidden();
+        runtime.block_on(kpath::collect::aws::read_other(config, http, "second", &hidden, snapshot));
+    };
+    more(&config(&second.url), &mut snapshot);
+    let both = objects(&snapshot);
+    // What was read of the first is there as it was; buckets of one name are one.
+    for (name, o) in &alone {
+        let same = name.starts_with("S3Bucket/") || name.starts_with("IamPolicy/") || both.get(name) == Some(o);
+        assert!(same, "{name}: {:?}", both.get(name));
+    }
+    let role = alone.keys().find(|k| k.starts_with("IamRole/")).unwrap().replacen('/', &format!("/{OTHER}:"), 1);
+    let arn = both[&role]["Arn"].as_str().unwrap();
+    assert!(arn.contains(OTHER), "{arn}");
+    let refused = |id: &str| snapshot.gaps.iter().filter(|g| g.id == id && g.reason.contains("not allowed")).count();
+    assert_eq!(refused(&format!("unread:{OTHER}:kms-list-keys")), 1, "{:?}", snapshot.gaps);
+    assert_eq!(refused("unread:kms-list-keys"), 0);
+    // No call of EKS or EC2 is made there: the cluster is in the first.
+    more(&config(&second.url), &mut snapshot);
+    assert_eq!(objects(&snapshot), both);
+    let nobody = Server::start(|request, _| denied(request));
+    more(&config(&nobody.url), &mut snapshot);
+    assert!(snapshot.gaps.iter().any(|g| g.reason.contains("profile second")), "{:?}", snapshot.gaps);
+}

@@ -25,7 +25,7 @@ use serde_json::json;
 
 use self::call::{Call, outcome, text};
 use super::{Access, CollectError, counter, runtime};
-use crate::model::cloud::Provider;
+use crate::model::cloud::{Provider, scope};
 use crate::model::{Gap, Kind};
 use crate::snapshot::Snapshot;
 use crate::snapshot::import::cloud::Account;
@@ -70,29 +70,106 @@ pub fn http_client() -> SharedHttpClient {
 pub fn collect(access: &Access, snapshot: &mut Snapshot) -> Result<(), CollectError> {
     runtime()?.block_on(async {
         let http = http_client();
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http.clone())
-            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
-        if let Ok(name) = AppName::new("kpath") {
-            loader = loader.app_name(name);
-        }
-        if let Some(profile) = &access.profile {
-            // A profile that was named goes before keys of the environment, as with the AWS CLI.
-            let provider = ProviderConfig::without_region().with_http_client(http.clone());
-            let keys = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider).build();
-            loader = loader.profile_name(profile).credentials_provider(keys);
-        }
-        if let Some(region) = &access.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        let config = loader.load().await;
         let bars = MultiProgress::new();
         let progress = |service: &'static str| counter(&bars, format!("aws {service}"));
-        read(&config, http, access.cluster.as_deref(), &progress, snapshot).await;
+        let (first, others) = match access.profiles.split_first() {
+            Some((first, others)) => (Some(first.as_str()), others),
+            None => (None, &[][..]),
+        };
+        let config = configuration(access, first, &http).await;
+        read(&config, http.clone(), access.cluster.as_deref(), &progress, snapshot).await;
+        for profile in others {
+            let config = configuration(access, Some(profile), &http).await;
+            read_other(&config, http.clone(), profile, &progress, snapshot).await;
+        }
         let _ = bars.clear();
     });
     Ok(())
+}
+
+/// What the SDK is told for a profile, as the AWS CLI means it.
+async fn configuration(access: &Access, profile: Option<&str>, http: &SharedHttpClient) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http.clone())
+        .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
+    if let Ok(name) = AppName::new("kpath") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = profile {
+        // A profile that was named goes before keys of the environment, as with the AWS CLI.
+        let provider = ProviderConfig::without_region().with_http_client(http.clone());
+        let keys = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider).build();
+        loader = loader.profile_name(profile).credentials_provider(keys);
+    }
+    if let Some(region) = &access.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    loader.load().await
+}
+
+/// Reads another account beside that of the cluster, and adds it to a snapshot: its principals, what is above it, its keys,
+/// buckets and secrets. `name` is what messages call it.
+pub async fn read_other(
+    config: &SdkConfig,
+    http: SharedHttpClient,
+    name: &str,
+    progress: &(dyn Fn(&'static str) -> ProgressBar + Sync),
+    snapshot: &mut Snapshot,
+) {
+    let session = Session { config, http, cluster: None, progress };
+    let failed = |reason: String| Gap {
+        id: format!("unread:iam-list-roles-{name}"),
+        reason: format!("the AWS account of profile {name}: {reason}"),
+        hides: HIDES.into(),
+        ..Gap::default()
+    };
+    let calls = match config.region() {
+        Some(_) => other(&session).await,
+        None => Err("no region is set; name one with --aws-region or in the profile".to_owned()),
+    };
+    let (account, calls) = match calls {
+        Ok(read) => read,
+        Err(reason) => return snapshot.gaps.push(failed(reason)),
+    };
+    let known = |o: &crate::model::cloud::CloudObject| {
+        o.kind() == "Account" && (o.metadata.name == account || scope(&o.metadata.name).0 == account)
+    };
+    if snapshot.objects.cloud.iter().any(known) {
+        return;
+    }
+    let mut gaps = gaps(&calls);
+    for g in &mut gaps {
+        g.id = g.id.replacen("unread:", &format!("unread:{account}:"), 1);
+        g.reason = format!("account {account}: {}", g.reason);
+    }
+    snapshot.gaps.extend(gaps);
+    let mut store = Account::default();
+    store.about(&account);
+    for call in calls {
+        if let Ok(value) = call.result {
+            store.take(Provider::Aws, &call.name, &value);
+        }
+    }
+    snapshot.objects.cloud.extend(store.into_objects());
+    let _ = snapshot.objects.normalise();
+}
+
+/// Calls about an account that is not that of the cluster, after its number; or why not a single one can be made.
+async fn other(session: &Session<'_>) -> Result<(String, Vec<Call>), String> {
+    let (account, identity) = identity(session).await?;
+    let mut calls = vec![identity];
+    let (organization, iam, keys, buckets, secrets) = tokio::join!(
+        organizations::calls(session, &account),
+        iam::calls(session),
+        data::keys(session),
+        data::buckets(session),
+        data::secrets(session),
+    );
+    for part in [organization, iam, keys, buckets, secrets] {
+        calls.extend(part);
+    }
+    Ok((account, calls))
 }
 
 /// Reads the account with a configuration of the SDK, and adds it to a snapshot. `cluster` limits what is read of EKS to
@@ -141,8 +218,8 @@ pub async fn read(
 /// What is hidden where calls fail.
 const HIDES: &str = "paths through roles, keys, buckets and secrets of the account";
 
-/// All calls, or why not a single one can be made.
-async fn account(session: &Session<'_>) -> Result<Vec<Call>, String> {
+/// Whose credentials these are, or why there are none.
+async fn identity(session: &Session<'_>) -> Result<(String, Call), String> {
     let sts = aws_sdk_sts::Client::new(session.config);
     let who = sts.get_caller_identity().send().await;
     let identity = outcome(
@@ -157,7 +234,12 @@ async fn account(session: &Session<'_>) -> Result<Vec<Call>, String> {
         return Err(failure.reason(identity.action, 1));
     }
     let account = identity.result.as_ref().ok().and_then(|v| v.get("Account")?.as_str().map(str::to_owned));
-    let account = account.unwrap_or_default();
+    Ok((account.unwrap_or_default(), identity))
+}
+
+/// All calls, or why not a single one can be made.
+async fn account(session: &Session<'_>) -> Result<Vec<Call>, String> {
+    let (account, identity) = identity(session).await?;
     let mut calls = vec![identity];
     let (organization, iam, eks, instances, keys, buckets, secrets) = tokio::join!(
         organizations::calls(session, &account),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::world::{Answer, Own, World, last};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, Document, principal};
-use crate::model::cloud::CloudObject;
+use crate::model::cloud::{CloudObject, scope};
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::fact::Fact;
@@ -34,7 +34,8 @@ struct Provider {
 /// The provider of each cluster that this one may be. Without a described cluster each provider may be the one.
 fn providers(world: &World<'_>) -> Vec<Provider> {
     let made = |index: u32, o: &CloudObject, unknown: Option<String>| {
-        let key = o.metadata.name.clone();
+        let (account, key) = scope(&o.metadata.name);
+        let (account, key) = (if account.is_empty() { &world.account } else { account }, key.to_owned());
         let mut unknowns: Vec<String> = unknown.into_iter().collect();
         let mut audiences: Vec<String> =
             o.list("ClientIDList").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
@@ -43,7 +44,7 @@ fn providers(world: &World<'_>) -> Vec<Provider> {
             audiences.push("sts.amazonaws.com".to_owned());
         }
         let arn = match o.text("Arn") {
-            "" => format!("arn:{}:iam::{}:oidc-provider/{key}", world.partition, world.account),
+            "" => format!("arn:{}:iam::{account}:oidc-provider/{key}", world.partition),
             arn => arn.to_owned(),
         };
         Provider { index, key, arn, audiences, unknowns }
@@ -60,7 +61,9 @@ fn providers(world: &World<'_>) -> Vec<Provider> {
             Some(issuer) => {
                 let key = issuer.trim_start_matches("https://");
                 out.extend(
-                    all.iter().filter(|(_, o)| o.metadata.name == key).map(|(i, o)| made(*i, o, unknown.clone())),
+                    all.iter()
+                        .filter(|(_, o)| scope(&o.metadata.name).1 == key)
+                        .map(|(i, o)| made(*i, o, unknown.clone())),
                 );
             }
             // The cluster was not described.
@@ -364,7 +367,8 @@ fn by_node(world: &World<'_>, node: u32, cluster: &str) -> Vec<(u32, Emit<'stati
 
 /// A role by its ARN: number, ARN, object.
 fn role_of<'w>(world: &World<'w>, arn: &str) -> Option<(u32, &'w str, &'w CloudObject)> {
-    let (index, o) = world.find("IamRole", last(arn)).filter(|(_, o)| o.text("Arn") == arn)?;
+    let index = world.principals.get(arn)?.index;
+    let o = world.cluster.objects.cloud.get(index as usize).filter(|o| o.kind() == "IamRole")?;
     Some((index, o.text("Arn"), o))
 }
 

@@ -9,7 +9,7 @@ use super::world::{Answer, Own, Principal, World, last};
 use super::{cloud, resting};
 use crate::iam::policy::Named;
 use crate::iam::{Document, Grant, principal};
-use crate::model::cloud::CloudObject;
+use crate::model::cloud::{CloudObject, scope};
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::fact::Fact;
 
@@ -48,9 +48,17 @@ pub(super) struct Resource {
     key: Option<String>,
     /// Whether it is a bucket that a public policy opens to nobody else.
     restricted: bool,
+    /// Account of a bucket that is none of the cluster's: its ARN does not say it.
+    home: String,
 }
 
 impl Resource {
+    /// Account that it is of: buckets name none, they are of the one that lists them.
+    pub(super) fn account<'r>(&'r self, world: &'r World<'_>) -> &'r str {
+        let listed = if self.home.is_empty() { world.account.as_str() } else { self.home.as_str() };
+        principal::account(&self.arn).unwrap_or(listed)
+    }
+
     /// What it says itself.
     pub(super) fn own(&self) -> Own<'_> {
         Own {
@@ -139,6 +147,9 @@ fn role_of_session(arn: &str) -> String {
 /// Emits the ways.
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     ctx.fact(Fact::AccountAdmin);
+    for (index, _) in world.of("Account").filter(|(_, o)| !scope(&o.metadata.name).0.is_empty()) {
+        ctx.fact(Fact::AdminOf(index));
+    }
     assume(ctx, world);
     account_admin(ctx, world);
     unread(ctx, world);
@@ -168,9 +179,11 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         }
         administered(ctx, world, r);
     }
-    for p in world.principals.values().filter(|p| principal::account(&p.arn) == Some(world.account.as_str())) {
-        let e = Emit::scope(Fact::CloudPrincipal(p.index)).from(Fact::AccountAdmin);
-        let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
+    for p in world.principals.values() {
+        let account = principal::account(&p.arn).unwrap_or_default();
+        let Some(admin) = world.admin(account) else { continue };
+        let e = Emit::scope(Fact::CloudPrincipal(p.index)).from(admin);
+        let e = world.limits(account).iter().fold(e, |e, id| e.unless_known(id.clone()));
         ctx.emit(e.because(
             cloud(p.index),
             "/metadata/name",
@@ -182,7 +195,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let arn = o.text("arn").to_owned();
         if principal::account(&arn) == Some(world.account.as_str()) {
             let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AccountAdmin).maybe(unknown);
-            let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
+            let e = world.limits(&world.account).iter().fold(e, |e, id| e.unless_known(id.clone()));
             ctx.emit(e.because(
                 cloud(index),
                 "/spec/arn",
@@ -196,16 +209,14 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
 /// An administrator of the account has a resource of the account, unless an organization or a policy of the resource
 /// stands in the way.
 fn administered(ctx: &mut Ctx<'_>, world: &World<'_>, r: &Resource) {
-    let account = principal::account(&r.arn);
-    if account.is_some_and(|a| a != world.account) {
-        return;
-    }
+    let account = r.account(world);
+    let Some(admin) = world.admin(account) else { return };
     let document = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
     let denies = document.is_some_and(|d| d.statements.iter().any(|s| s.effect == crate::iam::policy::Effect::Deny));
     // A key answers to its own policy alone: to nobody of the account where it names nobody of it.
     let own = |n: &Named| match n {
         Named::Everyone => true,
-        Named::Aws(a) => *a == world.account || principal::account(a) == Some(world.account.as_str()),
+        Named::Aws(a) => a == account || principal::account(a) == Some(account),
         _ => false,
     };
     let named = document.is_some_and(|d| {
@@ -213,8 +224,8 @@ fn administered(ctx: &mut Ctx<'_>, world: &World<'_>, r: &Resource) {
     });
     let denies = denies || r.arn.contains(":key/") && !named;
     let name = last(&r.arn);
-    let e = Emit::scope(Fact::CloudResource(r.index)).from(Fact::AccountAdmin);
-    let e = world.limits().iter().fold(e, |e, id| e.unless_known(id.clone()));
+    let e = Emit::scope(Fact::CloudResource(r.index)).from(admin);
+    let e = world.limits(account).iter().fold(e, |e, id| e.unless_known(id.clone()));
     let e = e.maybe(denies.then(|| format!("resource-policy-denies:{name}")));
     ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
 }
@@ -230,14 +241,15 @@ fn public(ctx: &mut Ctx<'_>, world: &World<'_>, b: &Resource) {
         return;
     }
     let e = Emit::new("aws-s3-read", Fact::CloudResource(b.index)).from(Fact::Internet);
-    let e = e.unless_known(format!("unread:s3control-get-public-access-block-{}", world.account));
+    let e = e.unless_known(format!("unread:s3control-get-public-access-block-{}", b.account(world)));
     ctx.emit(resting(e, &answer, b.index));
 }
 
 /// A principal of which not every policy was read may do anything, by those.
 fn unread(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for p in world.principals.values().filter(|p| !world.unread(p).is_empty()) {
-        let e = Emit::new("aws-iam-self-policy", Fact::AccountAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
+        let Some(admin) = principal::account(&p.arn).and_then(|a| world.admin(a)) else { continue };
+        let e = Emit::new("aws-iam-self-policy", admin).from(Fact::CloudPrincipal(p.index)).tier(3);
         let e = world.unread(p).iter().fold(e, |e, id| e.unless_known(id.clone()));
         ctx.emit(e.because(cloud(p.index), "/metadata/name", "", "not all of its policies were read"));
     }
@@ -278,6 +290,7 @@ fn key(index: u32, o: &CloudObject) -> Option<Resource> {
         missing: o.spec.get("Grants").is_none().then(|| format!("unread:kms-list-grants-{name}")).into_iter().collect(),
         key: None,
         restricted: false,
+        home: String::new(),
     })
 }
 
@@ -288,7 +301,8 @@ fn bucket(partition: &str, index: u32, o: &CloudObject) -> Resource {
     let restricted = block == Some(&serde_json::Value::Bool(true));
     // Without a key by name the service encrypts with one that lets in who may read.
     let key = customers(o.text("Encryption"));
-    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted }
+    let home = o.text("Account").to_owned();
+    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted, home }
 }
 
 /// The end of a key's name, if it is one of the account's own: those of AWS let everyone of the account in through the
@@ -308,6 +322,7 @@ fn secret(index: u32, o: &CloudObject) -> Resource {
         missing: Vec::new(),
         key,
         restricted: false,
+        home: String::new(),
     }
 }
 
@@ -322,8 +337,7 @@ fn one(
     keys: &Resources,
 ) {
     let arn = &r.arn;
-    // Buckets name no account: they are of the one that lists them.
-    let account = principal::account(arn).unwrap_or(&world.account);
+    let account = r.account(world);
     let context = world.context(&p.arn, account);
     let document = r.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(_, d)| d);
     let objects: BTreeSet<String> = match technique {
@@ -400,10 +414,11 @@ fn assume(ctx: &mut Ctx<'_>, world: &World<'_>) {
 
 /// Who may give itself any policy, unless a boundary keeps it small.
 fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
-    for p in world.principals.values().filter(|p| principal::account(&p.arn) == Some(world.account.as_str())) {
-        let context = world.context(&p.arn, &world.account);
-        let ask =
-            |action: &str, resource: &str| world.may(p, action, (resource, &world.account), Own::default(), &context);
+    for p in world.principals.values() {
+        let account = principal::account(&p.arn).unwrap_or_default();
+        let Some(admin) = world.admin(account) else { continue };
+        let context = world.context(&p.arn, account);
+        let ask = |action: &str, resource: &str| world.may(p, action, (resource, account), Own::default(), &context);
         let kind = if p.arn.contains(":role/") { "role" } else { "user" };
         let mut found: Option<Answer> = None;
         for (of, action) in SELF.iter().filter(|(_, a)| world.could(p, &[a])) {
@@ -421,7 +436,7 @@ fn account_admin(ctx: &mut Ctx<'_>, world: &World<'_>) {
             }
         }
         if let Some(answer) = found.filter(|_| !world.bounded(p)) {
-            let e = Emit::new("aws-iam-self-policy", Fact::AccountAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
+            let e = Emit::new("aws-iam-self-policy", admin).from(Fact::CloudPrincipal(p.index)).tier(3);
             ctx.emit(resting(e, &answer, p.index));
         }
     }
@@ -440,6 +455,8 @@ fn attached(world: &World<'_>, p: &Principal) -> Vec<String> {
 /// ARNs of the groups of a user.
 fn groups(world: &World<'_>, p: &Principal) -> Vec<String> {
     let list = object_of(world, p).map(|o| o.list("GroupList")).unwrap_or_default();
-    let groups = list.iter().filter_map(|v| v.as_str()).filter_map(|g| world.find("IamGroup", g));
+    let account = object_of(world, p).map_or("", |o| scope(&o.metadata.name).0);
+    let named = |g: &str| if account.is_empty() { g.to_owned() } else { format!("{account}:{g}") };
+    let groups = list.iter().filter_map(|v| v.as_str()).filter_map(|g| world.find("IamGroup", &named(g)));
     groups.map(|(_, o)| o.text("Arn").to_owned()).filter(|a| !a.is_empty()).collect()
 }

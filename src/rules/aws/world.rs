@@ -9,8 +9,9 @@ use crate::iam::evaluate::Policy;
 use crate::iam::policy::Effect;
 use crate::iam::{Caller, Context, Decision, Document, Grant, Layers, Request, decide, pattern, principal};
 use crate::model::Cluster;
-use crate::model::cloud::CloudObject;
+use crate::model::cloud::{CloudObject, scope};
 use crate::model::kind::{Kind, Obj};
+use crate::rules::fact::Fact;
 
 /// A document with its place.
 #[derive(Debug)]
@@ -85,18 +86,49 @@ pub struct World<'c> {
     pub cluster: &'c Cluster,
     /// Users and roles by ARN.
     pub principals: BTreeMap<String, Principal>,
-    scps: Option<Vec<Vec<Placed>>>,
-    rcps: Option<Vec<Vec<Placed>>>,
-    /// Account that was read.
+    /// What organizations say, by account.
+    above: BTreeMap<String, Above>,
+    /// Account of the cluster.
     pub account: String,
     /// Partition of its ARNs: `aws`, `aws-cn`, `aws-us-gov` (AWS General Reference, "Amazon Resource Names").
     pub partition: String,
-    limits: Vec<String>,
-    organization: Vec<String>,
-    management: bool,
     calls: BTreeSet<String>,
     /// Nodes that are instances.
     pub(super) instances: Vec<Instance>,
+}
+
+/// Policies above an account.
+#[derive(Debug, Default)]
+struct Above {
+    scps: Option<Vec<Vec<Placed>>>,
+    rcps: Option<Vec<Vec<Placed>>>,
+    /// Ids of calls without an answer.
+    missing: Vec<String>,
+    /// Whether it manages the organization.
+    management: bool,
+    /// Ids of what it could deny to everybody.
+    limits: Vec<String>,
+}
+
+impl Above {
+    fn denied_to_all(&self) -> Vec<String> {
+        let some = self.scps.iter().chain(&self.rcps).flatten().flatten();
+        let denies = some.into_iter().any(|p| {
+            let all = |s: &crate::iam::policy::Statement| !s.actions.not && s.actions.list.iter().any(|a| a == "*");
+            p.document.statements.iter().any(|s| s.effect == Effect::Deny || !all(s))
+        });
+        let mut out = self.missing.clone();
+        out.extend(denies.then(|| "organization-denies".to_owned()));
+        out
+    }
+}
+
+/// The name of a call about something: what is of another account has its name first.
+fn about(call: &str, name: &str) -> String {
+    match scope(name) {
+        ("", name) => format!("{call}-{name}"),
+        (account, name) => format!("{account}:{call}-{name}"),
+    }
 }
 
 /// Keys that a request of a principal itself does not have.
@@ -120,13 +152,9 @@ impl<'c> World<'c> {
         let mut world = World {
             cluster,
             principals: BTreeMap::new(),
-            scps: None,
-            rcps: None,
+            above: BTreeMap::new(),
             account: String::new(),
             partition: String::new(),
-            limits: Vec::new(),
-            organization: Vec::new(),
-            management: false,
             calls: named("Call").into_iter().collect(),
             instances: Vec::new(),
         };
@@ -137,13 +165,28 @@ impl<'c> World<'c> {
             }
         }
         world.instances = metadata::instances(&world);
-        let first = world.principals.keys().next().cloned().unwrap_or_default();
-        let said = world.of("Account").next().map(|(_, o)| o.metadata.name.clone());
+        let accounts: Vec<&str> = world.of("Account").map(|(_, o)| o.metadata.name.as_str()).collect();
+        let said = accounts.iter().find(|n| scope(n).0.is_empty()).map(|n| (*n).to_owned());
+        let own = |p: &&Principal| said.is_none() || principal::account(&p.arn) == said.as_deref();
+        let first = world.principals.values().find(own).map(|p| p.arn.clone()).unwrap_or_default();
         world.partition = first.split(':').nth(1).unwrap_or("aws").to_owned();
-        world.read_organization(said.as_deref());
-        world.account = said.or(principal::account(&first).map(str::to_owned)).unwrap_or_default();
-        world.limits = world.denied_to_all();
+        world.account = said.clone().or(principal::account(&first).map(str::to_owned)).unwrap_or_default();
+        let others: Vec<String> = accounts.iter().map(|n| scope(n).0.to_owned()).filter(|a| !a.is_empty()).collect();
+        let above = world.organization(said.as_deref(), "organization");
+        world.above.insert(world.account.clone(), above);
+        for other in others {
+            let above = world.organization(Some(&other), &format!("{other}:organization"));
+            world.above.insert(other, above);
+        }
         world
+    }
+
+    /// The fact of administering an account; nothing for one that was not read.
+    pub fn admin(&self, account: &str) -> Option<Fact> {
+        if account == self.account {
+            return Some(Fact::AccountAdmin);
+        }
+        self.find("Account", &format!("{account}:{account}")).map(|(i, _)| Fact::AdminOf(i))
     }
 
     /// An object by kind and name.
@@ -163,8 +206,12 @@ impl<'c> World<'c> {
         self.calls.contains(call)
     }
 
-    fn called(&self, call: &str) -> bool {
-        self.was_called(call) || self.was_called("iam-get-account-authorization-details")
+    /// Whether a call about a principal has an answer, or the one that tells of all.
+    fn called(&self, call: &str, name: &str) -> bool {
+        const ALL: &str = "iam-get-account-authorization-details";
+        let account = scope(name).0;
+        let all = if account.is_empty() { ALL.to_owned() } else { format!("{account}:{ALL}") };
+        self.was_called(&about(call, name)) || self.was_called(&all)
     }
 
     fn principal(&self, o: &CloudObject, index: u32) -> Principal {
@@ -180,9 +227,11 @@ impl<'c> World<'c> {
         };
         self.identity(o, kind, &mut p);
         for g in o.list("GroupList").iter().filter_map(Value::as_str) {
-            match self.find("IamGroup", g) {
+            let account = scope(name).0;
+            let g = if account.is_empty() { g.to_owned() } else { format!("{account}:{g}") };
+            match self.find("IamGroup", &g) {
                 Some((_, group)) => self.identity(group, "group", &mut p),
-                None => p.missing.push(format!("unread:iam-get-group-{g}")),
+                None => p.missing.push(format!("unread:{}", about("iam-get-group", &g))),
             }
         }
         let boundary = o.spec.get("PermissionsBoundary").map(|b| match b {
@@ -196,8 +245,9 @@ impl<'c> World<'c> {
             }
         }
         // A list of roles leaves boundaries out.
-        if !self.called(&format!("iam-get-{kind}-{name}")) {
-            p.blocking.push(format!("unread:iam-get-{kind}-{name}"));
+        let get = format!("iam-get-{kind}");
+        if !self.called(&get, name) {
+            p.blocking.push(format!("unread:{}", about(&get, name)));
         }
         p
     }
@@ -210,19 +260,22 @@ impl<'c> World<'c> {
             let place = format!("{}/{name} /spec/InlinePolicies/{}", o.kind(), escaped(policy));
             match Document::new(d) {
                 Ok(document) => p.identity.push(Placed { name: place, document }),
-                Err(_) => p.missing.push(format!("unread:iam-get-{kind}-policy-{name}-{policy}")),
+                Err(_) => p.missing.push(format!("unread:{}-{policy}", about(&format!("iam-get-{kind}-policy"), name))),
             }
         }
         for listed in o.list("PolicyNames").iter().filter_map(Value::as_str) {
             if inline.is_none_or(|m| !m.contains_key(listed)) {
-                p.missing.push(format!("unread:iam-get-{kind}-policy-{name}-{listed}"));
+                p.missing.push(format!("unread:{}-{listed}", about(&format!("iam-get-{kind}-policy"), name)));
             }
         }
-        if !self.called(&format!("iam-list-{kind}-policies-{name}")) {
-            p.missing.push(format!("unread:iam-list-{kind}-policies-{name}"));
+        let list = format!("iam-list-{kind}-policies");
+        if !self.called(&list, name) {
+            p.missing.push(format!("unread:{}", about(&list, name)));
         }
         match o.spec.get("AttachedManagedPolicies").and_then(Value::as_array) {
-            None => p.missing.push(format!("unread:iam-list-attached-{kind}-policies-{name}")),
+            None => {
+                p.missing.push(format!("unread:{}", about(&format!("iam-list-attached-{kind}-policies"), name)));
+            }
             Some(list) => {
                 for arn in list.iter().filter_map(Value::as_str) {
                     match self.managed(arn) {
@@ -244,22 +297,29 @@ impl<'c> World<'c> {
         Some(Placed { name: format!("IamPolicy/{name} /spec/Document"), document })
     }
 
-    /// Reads the policies above the account, if an answer says which account it is.
-    fn read_organization(&mut self, account: Option<&str>) {
-        let Some((_, o)) = self.find("Organization", "organization") else {
-            self.organization.push("unread:organizations-describe-organization".into());
-            return;
+    /// Reads the policies above an account, if an answer says which account it is.
+    fn organization(&self, account: Option<&str>, name: &str) -> Above {
+        let mut above = Above::default();
+        let call = |call: &str| match scope(name).0 {
+            "" => format!("unread:{call}"),
+            account => format!("unread:{account}:{call}"),
+        };
+        let Some((_, o)) = self.find("Organization", name) else {
+            above.missing.push(call("organizations-describe-organization"));
+            above.limits.clone_from(&above.missing);
+            return above;
         };
         if o.text("Id").is_empty() {
-            return;
+            return above;
         }
         let Some(account) = account else {
-            self.organization.push("unread:sts-get-caller-identity".into());
-            return;
+            above.missing.push(call("sts-get-caller-identity"));
+            above.limits.clone_from(&above.missing);
+            return above;
         };
         if o.text("MasterAccountId") == account {
-            self.management = true;
-            return;
+            above.management = true;
+            return above;
         }
         let mut nodes = vec![account.to_owned()];
         while let Some(at) = nodes.last().filter(|n| !n.starts_with("r-") && nodes.len() < 8).cloned() {
@@ -268,23 +328,26 @@ impl<'c> World<'c> {
             match parent {
                 Some(p) => nodes.push(p.to_owned()),
                 None => {
-                    self.organization.push(format!("unread:organizations-list-parents-{at}"));
+                    above.missing.push(format!("unread:organizations-list-parents-{at}"));
                     break;
                 }
             }
         }
         nodes.reverse();
-        self.scps = Some(self.levels(&nodes, "SERVICE_CONTROL_POLICY"));
-        self.rcps = Some(self.levels(&nodes, "RESOURCE_CONTROL_POLICY"));
+        let (scps, rcps) = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY");
+        above.scps = Some(self.levels(&nodes, scps, &mut above.missing));
+        above.rcps = Some(self.levels(&nodes, rcps, &mut above.missing));
+        above.limits = above.denied_to_all();
+        above
     }
 
     /// Policies of one type at each node. A level that was not read whole is left out, and named: nothing is denied by it.
-    fn levels(&mut self, nodes: &[String], kind: &str) -> Vec<Vec<Placed>> {
+    fn levels(&self, nodes: &[String], kind: &str, missing: &mut Vec<String>) -> Vec<Vec<Placed>> {
         let mut levels = Vec::new();
         for at in nodes {
             let node = self.find("OrganizationNode", at).map(|(_, n)| n);
             let Some(ids) = node.and_then(|n| n.spec.get(kind)).and_then(Value::as_array) else {
-                self.organization.push(format!("unread:organizations-list-policies-for-target-{at}-{kind}"));
+                missing.push(format!("unread:organizations-list-policies-for-target-{at}-{kind}"));
                 continue;
             };
             let mut level = Vec::new();
@@ -297,7 +360,7 @@ impl<'c> World<'c> {
                     }
                     None => {
                         whole = false;
-                        self.organization.push(format!("unread:organizations-describe-policy-{id}"));
+                        missing.push(format!("unread:organizations-describe-policy-{id}"));
                     }
                 }
             }
@@ -385,17 +448,20 @@ impl<'c> World<'c> {
         fn policy(p: &Placed) -> Policy<'_> {
             (p.name.clone(), &p.document)
         }
+        // Organizations limit principals by their account, and resources by theirs.
+        let nothing = Above::default();
+        let home = self.above.get(caller.account().unwrap_or_default()).unwrap_or(&nothing);
+        let there = self.above.get(account).unwrap_or(&nothing);
         let layers = Layers {
             identity: p.map(|p| p.identity.iter().map(policy).collect()).unwrap_or_default(),
             boundary: p.and_then(|p| p.boundary.as_ref()).map(policy),
             session: None,
             resource: own.policy,
-            scps: self.scps.as_ref().map(|l| l.iter().map(|x| x.iter().map(policy).collect()).collect()),
-            rcps: Some(self.rcps.iter().flatten().map(|x| x.iter().map(policy).collect()).collect())
-                .filter(|_: &Vec<Vec<Policy<'_>>>| account == self.account && self.rcps.is_some()),
+            scps: home.scps.as_ref().map(|l| l.iter().map(|x| x.iter().map(policy).collect()).collect()),
+            rcps: there.rcps.as_ref().map(|l| l.iter().map(|x| x.iter().map(policy).collect()).collect()),
             grants: own.grants,
             restrict_public_buckets: own.restricted,
-            is_management: self.management,
+            is_management: home.management,
         };
         let request = Request { caller, action, resource, resource_account: account, context };
         let outcome = decide(&request, &layers);
@@ -410,7 +476,7 @@ impl<'c> World<'c> {
         };
         unknowns.extend(own.missing);
         if let Some(p) = p {
-            unknowns.extend(p.missing.iter().chain(&p.blocking).chain(&self.organization).cloned());
+            unknowns.extend(p.missing.iter().chain(&p.blocking).chain(&home.missing).cloned());
         }
         unknowns.sort();
         unknowns.dedup();
@@ -431,20 +497,9 @@ impl<'c> World<'c> {
         Some((super::cloud(index), format!("/{pointer}")))
     }
 
-    /// Ids of what an organization could deny to everybody of the account: nothing where there is none, or it manages.
-    pub fn limits(&self) -> &[String] {
-        &self.limits
-    }
-
-    fn denied_to_all(&self) -> Vec<String> {
-        let some = self.scps.iter().chain(&self.rcps).flatten().flatten();
-        let denies = some.into_iter().any(|p| {
-            let all = |s: &crate::iam::policy::Statement| !s.actions.not && s.actions.list.iter().any(|a| a == "*");
-            p.document.statements.iter().any(|s| s.effect == Effect::Deny || !all(s))
-        });
-        let mut out = self.organization.clone();
-        out.extend(denies.then(|| "organization-denies".to_owned()));
-        out
+    /// Ids of what an organization could deny to everybody of an account: nothing where there is none, or it manages.
+    pub fn limits(&self, account: &str) -> &[String] {
+        self.above.get(account).map_or(&[], |a| &a.limits)
     }
 
     /// Ids of what was not read of a principal's own policies.

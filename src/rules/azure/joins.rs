@@ -21,10 +21,13 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, network: &Network<'_>) {
     machines(ctx, world, network);
 }
 
+/// Number of a cluster's object, the field of its issuer, the issuer, and what leaves open whether it is this one's.
+type Issuer = (u32, &'static str, String, Vec<String>);
+
 /// Issuers of the clusters that this one may be, with the field that says so and what leaves it open; nothing where no
 /// cluster is described. A cluster of AWS may be trusted as well.
-fn issuers(world: &World<'_>) -> Option<Vec<(u32, &'static str, String, Vec<String>)>> {
-    let mut out: Vec<(u32, &'static str, String, Vec<String>)> = Vec::new();
+fn issuers(world: &World<'_>) -> Option<Vec<Issuer>> {
+    let mut out: Vec<Issuer> = Vec::new();
     for (i, c, unknown) in world.clusters() {
         out.push((i, "/spec/issuer", c.text("issuer").to_owned(), unknown.into_iter().collect()));
     }

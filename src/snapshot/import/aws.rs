@@ -230,6 +230,8 @@ const CALLS: [(&str, Reader); 44] = [
     ("s3api-list-buckets", |a, _, v| {
         for b in list(v, "Buckets") {
             a.put("S3Bucket", text(b, "Name"), b, &[]);
+            let account = json!(a.scope());
+            a.set("S3Bucket", text(b, "Name"), "Account", Some(&account).filter(|v| **v != json!("")));
         }
     }),
     ("s3api-get-bucket-policy", |a, rest, v| {

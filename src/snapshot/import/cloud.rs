@@ -7,20 +7,46 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{aws, azure, gcp};
-use crate::model::cloud::{CloudObject, Provider};
+use crate::model::cloud::{CloudObject, Provider, scope};
 use crate::model::meta::Meta;
 
 /// Objects of an account under construction, by kind and name.
 #[derive(Debug, Default)]
 pub struct Account {
     pub(super) objects: BTreeMap<(String, String), Map<String, Value>>,
+    /// Account that the answers are about, where it is not that of the cluster.
+    scope: String,
 }
 
+/// Kinds whose names are used again in other accounts.
+const SCOPED: [&str; 9] = [
+    "Account",
+    "IamGroup",
+    "IamInstanceProfile",
+    "IamRole",
+    "IamUser",
+    "KmsKey",
+    "OpenIDConnectProvider",
+    "Organization",
+    "SecretsManagerSecret",
+];
+
 impl Account {
-    /// Takes a saved answer up, by the name of its file. `false` for a call that is not known.
+    /// Takes a saved answer up, by the name of its file; in a folder that is named by an account, it is of that one. `false`
+    /// for a call that is not known.
     pub fn answer(&mut self, provider: Provider, file: &str, value: &Value) -> bool {
-        let stem = file.rsplit('/').next().unwrap_or(file);
-        self.take(provider, stem.strip_suffix(".json").unwrap_or(stem), value)
+        let (folder, stem) = file.rsplit_once('/').unwrap_or(("", file));
+        let folder = folder.rsplit('/').next().unwrap_or_default();
+        let account = format!("{folder}:");
+        self.about(if scope(&account).0.is_empty() { "" } else { folder });
+        let known = self.take(provider, stem.strip_suffix(".json").unwrap_or(stem), value);
+        self.about("");
+        known
+    }
+
+    /// Says which account the answers that follow are about: an empty name for that of the cluster.
+    pub fn about(&mut self, account: &str) {
+        self.scope = account.to_owned();
     }
 
     /// Takes an answer up, by the name of its call. `false` for a call that is not known.
@@ -38,7 +64,9 @@ impl Account {
                 .iter()
                 .all(|k| text(value, k).is_empty());
         if known && whole {
-            self.objects.entry(("Call".to_owned(), provider.call(stem))).or_default();
+            let call = provider.call(stem);
+            let call = if self.scope.is_empty() { call } else { format!("{}:{call}", self.scope) };
+            self.objects.entry(("Call".to_owned(), call)).or_default();
         }
         known
     }
@@ -59,7 +87,14 @@ impl Account {
 
     /// The object of that kind and name, new if it is not there.
     pub(super) fn entry(&mut self, kind: &str, name: &str) -> &mut Map<String, Value> {
-        self.objects.entry((kind.to_owned(), name.to_owned())).or_default()
+        let scoped = !self.scope.is_empty() && !name.is_empty() && SCOPED.contains(&kind);
+        let name = if scoped { format!("{}:{name}", self.scope) } else { name.to_owned() };
+        self.objects.entry((kind.to_owned(), name)).or_default()
+    }
+
+    /// The account that answers are about, where it is not that of the cluster.
+    pub(super) fn scope(&self) -> &str {
+        &self.scope
     }
 
     /// Names of the objects of a kind.
