@@ -246,13 +246,18 @@ fn term_selection(
             let all = attack.repositories.iter().zip(0u32..).filter(|(r, _)| glob(path, r));
             s.facts.extend(all.filter_map(|(_, n)| attack.id(Fact::ImageWrite(n))));
             if s.facts.is_empty() && !allow_empty {
-                let none = (0..attack.repositories.len() as u32).all(|n| attack.id(Fact::ImageWrite(n)).is_none());
-                let hint = match none {
+                // One that containers run and nobody is known to push to.
+                let runs = attack.repositories.iter().any(|r| glob(path, r));
+                let hint = match runs {
                     true => Some("an image is a start, not a target".to_owned()),
                     false => nearest(path, attack.repositories.iter().map(String::as_str))
                         .map(|n| format!("did you mean {n:?}? An image is named without its tag")),
                 };
-                return Err(error(whole, at, term.chars().count(), format!("no container runs image {path}"), hint));
+                let what = match runs {
+                    true => format!("nobody is known to push image {path}"),
+                    false => format!("no container runs image {path}"),
+                };
+                return Err(error(whole, at, term.chars().count(), what, hint));
             }
             return Ok(s);
         }

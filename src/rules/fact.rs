@@ -125,6 +125,8 @@ pub enum Access {
     ReadSecrets,
     /// Change who may use what a vault holds.
     VaultPolicies,
+    /// Copy volumes that are alike: of one region, and not encrypted or by one key.
+    CopyVolumes,
     /// Read objects of buckets.
     ReadObjects,
     /// Get the credential of the cluster's administrator.
@@ -162,7 +164,7 @@ pub struct Apis {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Access; 20] = [
+    pub const ALL: [Access; 21] = [
         Access::Policy,
         Access::Impersonate,
         Access::CreateKeys,
@@ -173,6 +175,7 @@ impl Access {
         Access::Decrypt,
         Access::ReadSecrets,
         Access::VaultPolicies,
+        Access::CopyVolumes,
         Access::ReadObjects,
         Access::AdminCredential,
         Access::UserCredential,
@@ -198,6 +201,7 @@ impl Access {
             Access::Decrypt => "decrypts with every key",
             Access::ReadSecrets => "reads every secret of the cloud",
             Access::VaultPolicies => "changes policies of every vault",
+            Access::CopyVolumes => "copies every volume of the kind",
             Access::ReadObjects => "reads every bucket",
             Access::AdminCredential => "gets the administrator's credential of every cluster",
             Access::UserCredential => "gets the user's credential of every cluster",

@@ -758,20 +758,30 @@ fn a_public_bucket_is_read_from_the_internet() {
     assert_eq!(ask(encrypted).0, "no");
 }
 
-/// In the mode that knows the ConfigMap alone nobody can see who made the cluster.
+/// In the mode that knows the ConfigMap alone nobody can see who made the cluster: anybody who was there before, but for
+/// roles that nothing but its own tokens are trusted for.
 #[test]
 fn who_made_a_cluster_is_not_known_where_the_config_map_counts_alone() {
-    let mode = |mode: &'static str| {
+    let change = |mode: &'static str, made: &'static str| {
         move |name: &str, mut v: Value| {
             if name.starts_with("eks-describe-cluster-") {
                 v["cluster"]["accessConfig"]["authenticationMode"] = mode.into();
+                v["cluster"]["createdAt"] = made.into();
+            }
+            if name == "iam-get-account-authorization-details" {
+                v["UserDetailList"] = json!([{"UserName": "founder", "Arn": "arn:aws:iam::111122223333:user/founder",
+                    "CreateDate": "2024-01-01T00:00:00Z", "UserPolicyList": [], "GroupList": [], "AttachedManagedPolicies": []}]);
             }
             Some(v)
         }
     };
-    let (answer, because) = asked("aws-irsa", &mode("CONFIG_MAP"), "pod/prod/app", "cluster-admin");
+    let later = "2025-06-01T00:00:00Z";
+    let ask = |mode, made, from: &str| asked("aws-irsa", &change(mode, made), from, "cluster-admin");
+    let (answer, because) = ask("CONFIG_MAP", later, "role:founder");
     assert!(answer == "unknown" && because.contains("eks-cluster-creator:prod"), "{answer} {because}");
-    assert_eq!(asked("aws-irsa", &mode("API_AND_CONFIG_MAP"), "pod/prod/app", "cluster-admin").0, "no");
+    assert_eq!(ask("CONFIG_MAP", "2023-01-01T00:00:00Z", "role:founder").0, "no");
+    assert_eq!(ask("CONFIG_MAP", later, "pod/prod/app").0, "no");
+    assert_eq!(ask("API_AND_CONFIG_MAP", later, "role:founder").0, "no");
 }
 
 /// Without an answer about the cluster, its own ConfigMap says that it may be one of EKS; nothing else does.
@@ -802,9 +812,14 @@ fn the_config_map_is_written_by_who_may_where_it_may_count() {
 /// A task, a function, a build: without a list every role that the service takes may be the one.
 #[test]
 fn what_runs_with_a_role_is_taken_from_its_list_or_left_open() {
-    let without = |name: &str, v: Value| (name != "lambda-list-functions").then_some(v);
-    let (answer, because) = asked("aws-existing-compute", &without, "pod/prod/app", "role:worker");
-    assert!(answer == "unknown" && because.contains("lambda-list-functions"), "{answer} {because}");
+    let dir = tempfile::tempdir().unwrap();
+    dump("aws-existing-compute", dir.path(), &dir.path().join("aws"));
+    std::fs::remove_file(dir.path().join("aws/lambda-list-functions.json")).unwrap();
+    let f = dir.path().to_str().unwrap();
+    let (_, out, _) = kpath(&["can", "pod/prod/app", "reach", "role:worker", "-f", f, "-o", "json"]);
+    let v: Value = serde_json::from_str(&out).unwrap();
+    assert!(v["unknownBecause"].to_string().contains("unread:lambda-list-functions"), "{v}");
+    assert_eq!(v["answer"], "unknown");
     assert_eq!(asked("aws-existing-compute", &|_, v| Some(v), "pod/prod/app", "role:worker").0, "yes");
 }
 
@@ -871,4 +886,68 @@ fn an_account_beside_the_clusters_is_reached_by_roles_that_trust_it() {
         answer == "unknown" && because.contains(&format!("organizations-list-parents-{OTHER}")),
         "{answer} {because}"
     );
+}
+
+/// A repository is one of an account and a region; tags that are fixed are moved by who may unfix them.
+#[test]
+fn a_repository_is_pushed_to_where_its_images_come_from() {
+    let image = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+    let ask = |host: &str, tags: &str, more: &[&str]| {
+        let objects = |o: String| o.replace(image, host);
+        let change = |name: &str, mut v: Value| {
+            match name {
+                "ecr-describe-repositories" => v["repositories"][0]["imageTagMutability"] = tags.into(),
+                "iam-get-account-authorization-details" => {
+                    let s =
+                        &mut v["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"]["Statement"][0]["Action"];
+                    s.as_array_mut().unwrap().extend(more.iter().map(|a| Value::from(*a)));
+                }
+                _ => {}
+            }
+            Some(v)
+        };
+        changed("aws-ecr-push", &objects, &change, "pod/prod/app", &format!("image/{host}/shop/app"))
+    };
+    assert_eq!(ask(image, "MUTABLE", &[]).0, "yes");
+    assert_eq!(ask(image, "IMMUTABLE", &[]).0, "no");
+    assert_eq!(ask(image, "IMMUTABLE", &["ecr:BatchDeleteImage"]).0, "yes");
+    assert!(ask(image, "IMMUTABLE_WITH_EXCLUSION", &[]).1.contains("ecr-tags-mutable"));
+    // The same name in another account, and in another region, is another repository.
+    assert_eq!(ask("999988887777.dkr.ecr.eu-west-1.amazonaws.com", "MUTABLE", &[]).0, "no");
+    let (answer, because) = ask("111122223333.dkr.ecr.us-east-1.amazonaws.com", "IMMUTABLE", &[]);
+    assert!(answer == "unknown" && because.contains("ecr-"), "{answer} {because}");
+}
+
+/// Volumes that a key encrypts are read by who may use the key, or may rewrite its policy; sharing them is of no use.
+#[test]
+fn a_volume_is_copied_in_the_way_that_its_encryption_leaves() {
+    let ask = |encrypted: bool, actions: &[&str]| {
+        let change = |name: &str, mut v: Value| {
+            match name {
+                "ec2-describe-volumes" => {
+                    v["Volumes"][0]["Encrypted"] = encrypted.into();
+                    v["Volumes"][0]["KmsKeyId"] = "arn:aws:kms:eu-west-1:111122223333:key/k1".into();
+                }
+                "iam-get-account-authorization-details" => {
+                    let s = &mut v["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"]["Statement"];
+                    *s = json!([{"Effect": "Allow", "Action": actions, "Resource": "*"}]);
+                }
+                _ => {}
+            }
+            Some(v)
+        };
+        asked("aws-ebs-snapshot", &change, "pod/prod/app", "volume/vol-1").0
+    };
+    let (create, share, list, get) =
+        ("ec2:CreateSnapshot", "ec2:ModifySnapshotAttribute", "ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock");
+    assert_eq!(ask(false, &[create, share]), "yes");
+    assert_eq!(ask(false, &[create, list, get]), "yes");
+    assert_eq!(ask(false, &[create, get]), "no");
+    assert_eq!(ask(false, &[share, list, get]), "no");
+    assert_eq!(ask(true, &[create, share, "kms:Decrypt"]), "no");
+    assert_eq!(ask(true, &[create, list, get]), "no");
+    assert_eq!(ask(true, &[create, list, get, "kms:Decrypt"]), "yes");
+    assert_eq!(ask(true, &[create, list, get, "kms:PutKeyPolicy"]), "yes");
+    // An administrator of the account has them all.
+    assert_eq!(ask(true, &["iam:PutRolePolicy"]), "yes");
 }

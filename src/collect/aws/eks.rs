@@ -79,7 +79,7 @@ fn description(c: &Cluster) -> Value {
     json!({
         "name": c.name(), "arn": c.arn(), "endpoint": c.endpoint(), "version": c.version(),
         "status": c.status().map(|s| s.as_str()), "identity": {"oidc": {"issuer": issuer}},
-        "accessConfig": access, "resourcesVpcConfig": network,
+        "accessConfig": access, "resourcesVpcConfig": network, "createdAt": time(c.created_at()),
     })
 }
 

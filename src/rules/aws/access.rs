@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::metadata::Instance;
 use super::world::{Answer, Own, World, last};
 use super::{cloud, resting};
+use crate::iam::policy::Named;
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
@@ -51,11 +52,7 @@ fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &Cloud
     }
     // Who made the cluster administers it, and no call says who that was unless it is an entry.
     if !by_entry {
-        let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AnyPrincipal).from(Fact::ApiReach);
-        let e = e.unless_known(format!("eks-cluster-creator:{}", eks.metadata.name));
-        let pointer = "/spec/accessConfig/authenticationMode";
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
-        ctx.emit(e.because(cloud(cluster), pointer, mode.to_owned(), "the creator of the cluster is not shown"));
+        creators(ctx, world, (cluster, eks), &unknowns);
     }
     if by_map {
         // An entry that was not listed would go before the ConfigMap.
@@ -65,6 +62,39 @@ fn of_cluster(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &Cloud
         aws_auth(ctx, world, &unknowns, &entered);
     }
     write_entries(ctx, world, (cluster, eks), mode, &entered, &unknowns);
+}
+
+/// Principals that may have made a cluster: not those that are younger than it, and not roles that trust nothing but its own
+/// tokens, which nobody had before it.
+fn creators(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &CloudObject), unknowns: &[String]) {
+    let made = time(eks.spec.get("createdAt"));
+    let issuer = eks.spec.pointer("/identity/oidc/issuer").and_then(Value::as_str).unwrap_or_default();
+    let provider = format!("oidc-provider/{}", issuer.trim_start_matches("https://"));
+    let own = |o: &CloudObject| {
+        let trust = World::trust(o).map(|(_, d)| d);
+        let named: Vec<Named> = trust
+            .iter()
+            .flat_map(|d| &d.statements)
+            .filter_map(|s| s.principals.as_ref())
+            .flat_map(|l| l.list.clone())
+            .collect();
+        let is = |n: &Named| matches!(n, Named::Federated(arn) if !issuer.is_empty() && arn.ends_with(&provider));
+        !named.is_empty() && named.iter().all(is)
+    };
+    let account = crate::iam::principal::account(eks.text("arn")).unwrap_or(&world.account);
+    for p in world.principals.values().filter(|p| crate::iam::principal::account(&p.arn) == Some(account)) {
+        let Some(o) = world.cluster.objects.cloud.get(p.index as usize) else { continue };
+        let younger = made.zip(time(o.spec.get("CreateDate"))).is_some_and(|(cluster, role)| role > cluster);
+        if younger || own(o) || p.arn.contains(":role/aws-service-role/") {
+            continue;
+        }
+        let e = Emit::scope(Fact::ClusterAdmin).from(Fact::CloudPrincipal(p.index)).from(Fact::ApiReach);
+        let e = e.unless_known(format!("eks-cluster-creator:{}", eks.metadata.name));
+        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
+        let pointer = "/spec/accessConfig/authenticationMode";
+        ctx.emit(e.because(cloud(cluster), pointer, mode.to_owned(), "the creator of the cluster is not shown"));
+    }
 }
 
 /// The user and the groups that a principal is, from what an entry says.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::escalate::{COMMANDS, somewhere};
+use super::escalate::{COMMANDS, commands, somewhere};
 use super::world::{Own, Principal, World};
 use super::{cloud, resting};
 use crate::iam::{Caller, Context, principal};
@@ -70,20 +70,36 @@ fn step(from: &Principal, role: u32) -> Emit<'static> {
 fn running(ctx: &mut Ctx<'_>, world: &World<'_>, runs: &Runs, able: &[&Principal]) {
     let (kind, arn, role) = runs.object;
     let all: Vec<(u32, &CloudObject)> = world.of(kind).collect();
+    let mut by_role: BTreeMap<&str, Vec<(u32, &CloudObject)>> = BTreeMap::new();
+    for (index, o) in &all {
+        by_role.entry(o.text(role)).or_default().push((*index, *o));
+    }
     for p in able {
         let account = principal::account(&p.arn).unwrap_or_default();
         let context = world.context(&p.arn, account);
-        for (index, o) in &all {
-            let Some(to) = world.principals.get(o.text(role)).filter(|t| t.arn != p.arn) else { continue };
-            let answer = world.may(p, runs.action, (o.text(arn), account), Own::default(), &context);
-            if answer.open && principal::account(o.text(arn)) == Some(account) {
+        // One of those that have a role is enough.
+        for (arn_of_role, things) in &by_role {
+            let Some(to) = world.principals.get(*arn_of_role).filter(|t| t.arn != p.arn) else { continue };
+            let mut best: Option<(u32, super::world::Answer)> = None;
+            for (index, o) in things.iter().filter(|(_, o)| principal::account(o.text(arn)) == Some(account)) {
+                let answer = world.may(p, runs.action, (o.text(arn), account), Own::default(), &context);
+                let better = best.as_ref().is_none_or(|(_, b)| b.unknowns.len() > answer.unknowns.len());
+                if answer.open && better {
+                    best = Some((*index, answer));
+                }
+                if best.as_ref().is_some_and(|(_, b)| b.unknowns.is_empty()) {
+                    break;
+                }
+            }
+            if let Some((index, answer)) = best {
                 let e = step(p, to.index);
-                let e = e.because(cloud(*index), format!("/spec/{role}"), to.arn.clone(), "it runs with this role");
+                let e = e.because(cloud(index), format!("/spec/{role}"), to.arn.clone(), "it runs with this role");
                 ctx.emit(resting(e, &answer, p.index));
             }
         }
     }
-    if world.was_called(runs.list) || !all.is_empty() {
+    // Who says that nothing is missing says it of lists too.
+    if world.was_called(runs.list) || world.cluster.complete {
         return;
     }
     // What was not listed may run with any role that the service takes.
@@ -126,12 +142,15 @@ fn instances(ctx: &mut Ctx<'_>, world: &World<'_>) {
             if own.iter().all(|r| *r == p.index) {
                 continue;
             }
-            let region = o.text("AvailabilityZone").trim_end_matches(|c: char| c.is_ascii_lowercase());
+            let state = o.spec.pointer("/State/Name").and_then(|n| n.as_str()).unwrap_or_default();
+            if matches!(state, "terminated" | "shutting-down") {
+                continue;
+            }
+            let region = world.region_of(o);
             let arn = format!("arn:{}:ec2:{region}:{account}:instance/{}", world.partition, o.metadata.name);
-            let answers = COMMANDS.iter().map(|a| world.may(p, a, (&arn, account), Own::default(), &context));
-            let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { continue };
+            let Some((answer, id)) = commands(world, p, &arn, &context) else { continue };
             for role in own.into_iter().filter(|r| *r != p.index) {
-                let e = step(p, role).unless_known(format!("ssm-managed:{}", o.metadata.name));
+                let e = step(p, role).unless_known(format!("{id}:{}", o.metadata.name));
                 let why = "the instance has this role";
                 let e = e.because(cloud(index), "/spec/IamInstanceProfile/Arn", profile.to_owned(), why);
                 ctx.emit(resting(e, &answer, p.index));

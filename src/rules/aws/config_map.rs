@@ -43,9 +43,14 @@ pub fn emit(ctx: &mut Ctx<'_>, world: Option<&World<'_>>) {
             .collect(),
         None => undescribed(ctx, map),
     };
-    // One that is there is changed, one that is not is made.
+    // One that is there is changed, one that is not is made; whether it is there may not be known.
     let [change, make] = WRITES;
-    let wanted = if map.is_some() { change } else { make };
+    let unread = !ctx.cluster.was_read(Kind::ConfigMap) && map.is_none();
+    let wanted: &[Need] = match (unread, map.is_some()) {
+        (true, _) => &[change, make],
+        (_, true) => &[change],
+        (_, false) => &[make],
+    };
     if reads.is_empty() {
         return;
     }
@@ -58,7 +63,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: Option<&World<'_>>) {
             continue;
         }
         for (j, rule) in r.rules.iter().enumerate() {
-            let Some((verb, names)) = wanted.held_by(rule) else { continue };
+            let Some((verb, names)) = wanted.iter().find_map(|w| w.held_by(rule)) else { continue };
             if matches!(&names, Names::Some(list) if !list.iter().any(|n| n == "aws-auth")) {
                 continue;
             }
@@ -68,6 +73,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: Option<&World<'_>>) {
                 let e = e.tier(3).because(role, format!("/rules/{j}"), value, "the rule allows writing the ConfigMap");
                 let (object, pointer, value) = read.because.clone();
                 let e = read.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = e.maybe(unread.then(|| "unread:ConfigMap".to_owned()));
                 ctx.emit(e.because(object, pointer, value, "the cluster maps principals of AWS by the ConfigMap"));
             }
         }

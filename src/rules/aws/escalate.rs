@@ -15,7 +15,7 @@ use crate::rules::fact::Fact;
 
 /// Services that run code with a role that is passed to them: the principal of the service, and the actions that start it
 /// (pathfinding.cloud; PMapper; IAM User Guide, "Grant a user permissions to pass a role to an AWS service").
-const SERVICES: [(&str, &[&str]); 12] = [
+const SERVICES: [(&str, &[&str]); 13] = [
     ("ec2.amazonaws.com", &["ec2:RunInstances"]),
     ("lambda.amazonaws.com", &["lambda:CreateFunction", "lambda:InvokeFunction"]),
     ("ecs-tasks.amazonaws.com", &["ecs:RegisterTaskDefinition", "ecs:RunTask"]),
@@ -26,6 +26,7 @@ const SERVICES: [(&str, &[&str]); 12] = [
     ("states.amazonaws.com", &["states:CreateStateMachine", "states:StartExecution"]),
     ("pods.eks.amazonaws.com", &["eks:CreatePodIdentityAssociation"]),
     ("pods.eks.amazonaws.com", &["eks:CreateAddon"]),
+    ("pods.eks.amazonaws.com", &["eks:UpdateAddon"]),
     ("ec2.amazonaws.com", &["eks:CreateNodegroup"]),
     ("capabilities.eks.amazonaws.com", &["eks:CreateCapability"]),
 ];
@@ -212,7 +213,9 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 if pass.open && principal::account(&p.arn) == Some(account) {
                     let technique = match actions.first().copied().unwrap_or_default() {
                         "eks:CreatePodIdentityAssociation" => "aws-eks-podidentity-write",
-                        "eks:CreateAddon" | "eks:CreateNodegroup" | "eks:CreateCapability" => "aws-eks-addon-nodegroup",
+                        "eks:CreateAddon" | "eks:UpdateAddon" | "eks:CreateNodegroup" | "eks:CreateCapability" => {
+                            "aws-eks-addon-nodegroup"
+                        }
                         _ => "aws-passrole-compute",
                     };
                     let mut e = Emit::new(technique, Fact::CloudPrincipal(*role)).from(Fact::CloudPrincipal(p.index));
@@ -222,7 +225,8 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>) {
                     }
                     // What an add-on or the nodes of a group run is not the caller's alone to say.
                     e = match actions.first().copied() {
-                        Some("eks:CreateAddon") => e.unless_known("add-on-runs-code"),
+                        Some("eks:CreateAddon" | "eks:UpdateAddon") => e.unless_known("add-on-runs-code"),
+                        Some("eks:CreateCapability") => e.unless_known("capability-runs-code"),
                         Some("eks:CreateNodegroup") => e.unless_known("node-group-runs-code"),
                         _ => e,
                     };
@@ -248,13 +252,10 @@ fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
             let region = region(&n.spec.provider_id);
             let arn = format!("arn:{}:ec2:{region}:{account}:instance/{}", world.partition, o.metadata.name);
             let context = world.context(&p.arn, account);
-            let answers = COMMANDS.iter().map(|a| world.may(p, a, (&arn, account), Own::default(), &context));
-            let best = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len());
-            if let Some(answer) = best {
+            if let Some((answer, id)) = commands(world, p, &arn, &context) {
                 let node = Obj { kind: Kind::Node, index: i };
                 let e = Emit::new("aws-ssm-to-node", Fact::Node(i)).from(Fact::CloudPrincipal(p.index)).tier(2);
-                // Whether the agent of Systems Manager answers is not in the data.
-                let e = e.unless_known(format!("ssm-managed:{}", o.metadata.name));
+                let e = e.unless_known(format!("{id}:{}", o.metadata.name));
                 let e = e.because(node, "/spec/providerID", n.spec.provider_id.clone(), "the node is this instance");
                 let e = e.because(cloud(instance), "/metadata/name", "", "the instance");
                 ctx.emit(resting(e, &answer, p.index));
@@ -263,8 +264,35 @@ fn nodes(ctx: &mut Ctx<'_>, world: &World<'_>) {
     }
 }
 
-/// The region of a node: its zone without the letter, `aws:///eu-west-1a/i-1`.
+/// How a principal runs commands on an instance, and what is not in the data: whether the agent of Systems Manager answers
+/// there, or whether SSH can be reached. Commands are sent by a document, which must be allowed as well.
+pub(super) fn commands(
+    world: &World<'_>,
+    p: &Principal,
+    arn: &str,
+    context: &Context,
+) -> Option<(Answer, &'static str)> {
+    let account = principal::account(&p.arn).unwrap_or_default();
+    let ask = |action: &str, on: &str| {
+        let answer = world.may(p, action, (on, account), Own::default(), context);
+        answer.open.then_some(answer)
+    };
+    let [send, session, key] = COMMANDS;
+    let (start, _) =
+        arn.replacen(":ec2:", ":ssm:", 1).split_once(":instance/").map(|(s, r)| (s.to_owned(), r.to_owned()))?;
+    // Documents of AWS have no account in their ARN.
+    let region = start.rsplit_once(':').map_or(start.as_str(), |(s, _)| s);
+    let document = format!("{region}::document/AWS-RunShellScript");
+    let sent = ask(send, arn).zip(ask(send, &document)).map(|(mut a, b)| {
+        a.unknowns.extend(b.unknowns);
+        a.statements.extend(b.statements);
+        a
+    });
+    let managed = sent.into_iter().chain(ask(session, arn)).map(|a| (a, "ssm-managed"));
+    managed.chain(ask(key, arn).map(|a| (a, "ssh-reachable"))).min_by_key(|(a, _)| a.unknowns.len())
+}
+
+/// The region of a node, `aws:///eu-west-1a/i-1`.
 fn region(provider_id: &str) -> &str {
-    let zone = provider_id.trim_start_matches("aws:///").split('/').next().unwrap_or_default();
-    zone.trim_end_matches(|c: char| c.is_ascii_lowercase())
+    super::world::region(provider_id.trim_start_matches("aws:///").split('/').next().unwrap_or_default())
 }

@@ -3,128 +3,252 @@
 //! Sources: Amazon ECR User Guide ("Private repository policies", "Image tag mutability"), Amazon EBS User Guide ("Use EBS
 //! direct APIs", "Share an Amazon EBS snapshot"), AWS KMS Developer Guide ("Conditions: kms:ViaService").
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::targets::Resources;
 use super::world::{Answer, Own, Principal, World, last};
 use super::{cloud, resting};
+use crate::iam::policy::Named;
 use crate::iam::{Document, principal};
+use crate::model::cloud::{CloudObject, Provider};
 use crate::model::kind::{Kind, Obj};
 use crate::rules::ctx::{Ctx, Emit};
 use crate::rules::entry;
-use crate::rules::fact::Fact;
+use crate::rules::fact::{Access, Fact};
 
 /// Everything that a push takes.
 const PUSH: [&str; 4] = ["ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"];
 
-/// Ways from a snapshot to its content: to an account of the attacker's own, or block by block.
-const COPY: [&str; 2] = ["ec2:ModifySnapshotAttribute", "ebs:GetSnapshotBlock"];
+/// What moves a tag that is said to be fixed: by ending that, or by making room for it.
+const UNFIX: [&str; 2] = ["ecr:PutImageTagMutability", "ecr:BatchDeleteImage"];
 
-/// The ARN of a repository by the name that images have: `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME`.
+/// The account and the ARN of a repository by the name that images have: `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME`, or
+/// `ACCOUNT.dkr-ecr.REGION.on.aws/NAME`.
 fn repository(partition: &str, image: &str) -> Option<(String, String)> {
     let (host, name) = image.split_once('/')?;
     let mut parts = host.split('.');
     let account = parts.next().filter(|a| a.len() == 12 && a.bytes().all(|b| b.is_ascii_digit()))?;
-    let ecr = parts.next() == Some("dkr") && parts.next() == Some("ecr");
+    let first = parts.next()?;
+    let ecr = matches!(first, "dkr-ecr" | "dkr-ecr-fips")
+        || (first == "dkr" && matches!(parts.next(), Some("ecr" | "ecr-fips")));
     let region = parts.next().filter(|_| ecr)?;
     Some((account.to_owned(), format!("arn:{partition}:ecr:{region}:{account}:repository/{name}")))
 }
 
-/// Numbers of repositories that some principal can push to, after the steps that say so.
-fn pushes(ctx: &mut Ctx<'_>, world: &World<'_>, repositories: &[String]) -> Vec<u32> {
-    let able: Vec<&Principal> = world.principals.values().filter(|p| world.could(p, &PUSH)).collect();
-    let mut out = Vec::new();
-    for (image, n) in repositories.iter().zip(0u32..).filter(|_| !able.is_empty()) {
-        let Some((account, arn)) = repository(&world.partition, image) else { continue };
-        let (_, name) = arn.split_once(":repository/").unwrap_or_default();
-        let object = world.find("EcrRepository", name);
-        let listed = object.map(|(_, o)| o.text("imageTagMutability")).filter(|m| !m.is_empty());
-        // Tags that cannot be moved keep what runs.
-        if listed == Some("IMMUTABLE") {
-            continue;
-        }
-        let policy = object.and_then(|(_, o)| o.spec.get("Policy")).map(Document::new);
-        let place = format!("EcrRepository/{name} /spec/Policy");
-        let own = || match &policy {
-            Some(Ok(d)) => Own::policy(&place, d),
-            _ => Own { missing: Some(format!("unread:ecr-get-repository-policy-{name}")), ..Own::default() },
+/// A repository of the account, with what was read of it.
+struct Repository<'w> {
+    account: String,
+    arn: String,
+    name: String,
+    tags: Option<&'w str>,
+    policy: Option<Document>,
+}
+
+impl<'w> Repository<'w> {
+    fn new(world: &World<'w>, image: &str) -> Option<Self> {
+        let (account, arn) = repository(&world.partition, image)?;
+        let (_, name) = arn.split_once(":repository/")?;
+        let name = name.to_owned();
+        // Another account and another region may have one of the name.
+        let is = |o: &&crate::model::cloud::CloudObject| match (o.text("repositoryArn"), o.text("registryId")) {
+            ("", "") => account == world.account,
+            ("", registry) => registry == account,
+            (own, _) => own == arn,
         };
-        let before = out.len();
-        for p in &able {
-            let context = world.context(&p.arn, &account);
-            let asked = PUSH.iter().map(|a| world.may(p, a, (&arn, &account), own(), &context));
-            let answers: Vec<Answer> = asked.collect();
+        let object = world.find("EcrRepository", &name).map(|(_, o)| o).filter(is);
+        let tags = object.map(|o| o.text("imageTagMutability")).filter(|m| !m.is_empty());
+        let policy = object.and_then(|o| o.spec.get("Policy")).and_then(|d| Document::new(d).ok());
+        Some(Repository { account, arn, name, tags, policy })
+    }
+
+    fn own(&self) -> Own<'_> {
+        match &self.policy {
+            Some(d) => Own::policy(&format!("EcrRepository/{} /spec/Policy", self.name), d),
+            None => Own {
+                missing: Some(format!("unread:ecr-get-repository-policy-{}", last(&self.name))),
+                ..Own::default()
+            },
+        }
+    }
+
+    /// Principals that its policy names.
+    fn named<'p>(&self, world: &'p World<'_>) -> Vec<&'p Principal> {
+        let listed = self.policy.iter().flat_map(|d| &d.statements).filter_map(|s| s.principals.as_ref());
+        let named = listed.flat_map(|l| &l.list).filter_map(|n| match n {
+            Named::Aws(arn) => world.principals.get(arn),
+            _ => None,
+        });
+        named.collect()
+    }
+}
+
+/// Numbers of repositories that some principal can push to, after the steps that say so.
+fn pushes(ctx: &mut Ctx<'_>, world: &World<'_>, repositories: &[String]) -> BTreeSet<u32> {
+    let able: Vec<&Principal> = world.principals.values().filter(|p| world.could(p, &PUSH)).collect();
+    let mut out = BTreeSet::new();
+    for (image, n) in repositories.iter().zip(0u32..) {
+        let Some(r) = Repository::new(world, image) else { continue };
+        ctx.fact(Fact::ImageWrite(n));
+        let mut asked: BTreeMap<u32, &Principal> = able.iter().map(|p| (p.index, *p)).collect();
+        asked.extend(r.named(world).into_iter().map(|p| (p.index, p)));
+        for p in asked.into_values() {
+            let context = world.context(&p.arn, &r.account);
+            let ask = |a: &str| world.may(p, a, (&r.arn, &r.account), r.own(), &context);
+            let answers: Vec<Answer> = PUSH.iter().map(|a| ask(a)).collect();
             // Nobody is said to be let in by a policy that was not read alone.
             if !answers.iter().all(|a| a.open && !a.statements.is_empty()) {
                 continue;
             }
             let e = Emit::new("aws-ecr-push", Fact::ImageWrite(n)).from(Fact::CloudPrincipal(p.index)).tier(3);
-            let e = e.maybe(listed.is_none().then(|| format!("unread:ecr-describe-repositories-{name}")));
+            let e = match r.tags {
+                Some("MUTABLE") => e,
+                Some("IMMUTABLE") => {
+                    let moved = UNFIX.iter().map(|a| ask(a)).filter(|a| a.open && !a.statements.is_empty());
+                    let Some(moved) = moved.min_by_key(|a| a.unknowns.len()) else { continue };
+                    resting(e, &moved, p.index)
+                }
+                Some(_) => e.unless_known(format!("ecr-tags-mutable:{}", r.name)),
+                None => e.unless_known("unread:ecr-describe-repositories"),
+            };
             ctx.emit(answers.iter().fold(e, |e, a| resting(e, a, p.index)));
-            out.push(n);
+            out.insert(n);
         }
-        out.truncate(before.saturating_add(usize::from(out.len() > before)));
+        // An administrator of its account gives itself what a policy lacks.
+        if let Some(admin) = world.admin(&r.account) {
+            let e = Emit::scope(Fact::ImageWrite(n)).from(admin);
+            let e = world.limits(&r.account).iter().fold(e, |e, id| e.unless_known(id.clone()));
+            if let Some((index, _)) = world.of("Account").next().or_else(|| world.of("IamRole").next()) {
+                ctx.emit(e.because(cloud(index), "/metadata/name", "", "the repository is of the account"));
+                out.insert(n);
+            }
+        }
     }
     out
 }
 
 /// Emits who pushes images, and the containers that run them.
 pub fn images(ctx: &mut Ctx<'_>, repositories: &[String]) {
-    if ctx.cluster.objects.cloud.is_empty() || repositories.is_empty() {
+    let aws = ctx.cluster.objects.cloud.iter().any(|o| o.provider() == Provider::Aws);
+    if !aws || repositories.is_empty() {
         return;
     }
     let world = World::new(ctx.cluster);
     let writable = pushes(ctx, &world, repositories);
-    entry::replaced(ctx, repositories, &|n| writable.binary_search(&n).is_ok());
+    entry::replaced(ctx, repositories, &|n| writable.contains(&n));
 }
 
-/// Emits who copies volumes.
+/// Emits who copies volumes: by a snapshot that is read block by block, or given to an account of the attacker's own where
+/// nothing is encrypted. Volumes that are alike share a fact: those that are not encrypted, and those of each key.
 pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
-    for p in world.principals.values().filter(|p| world.could(p, &["ec2:CreateSnapshot"]) && world.could(p, &COPY)) {
-        let account = principal::account(&p.arn).unwrap_or_default();
-        let context = world.context(&p.arn, account);
-        for (index, o) in world.of("EbsVolume") {
-            let region = o.text("AvailabilityZone").trim_end_matches(|c: char| c.is_ascii_lowercase());
-            let arn = |what: &str, account: &str| format!("arn:{}:ec2:{region}:{account}:{what}", world.partition);
-            let create = world.may(
-                p,
-                "ec2:CreateSnapshot",
-                (&arn(&format!("volume/{}", o.metadata.name), account), account),
-                Own::default(),
-                &context,
-            );
-            // Snapshots have no account in their ARN.
-            let snapshot = arn("snapshot/snap-1", "");
-            let make = world.may(p, "ec2:CreateSnapshot", (&snapshot, account), Own::default(), &context);
-            let copies = COPY.iter().map(|a| world.may(p, a, (&snapshot, account), Own::default(), &context));
-            let Some(copy) = copies.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { continue };
-            if !create.open || !make.open {
-                continue;
-            }
-            let e =
-                Emit::new("aws-ebs-snapshot", Fact::CloudResource(index)).from(Fact::CloudPrincipal(p.index)).tier(3);
-            let e = match (o.spec.get("Encrypted"), o.text("KmsKeyId")) {
-                (Some(serde_json::Value::Bool(false)), _) => e,
-                (None, _) => e.unless_known("unread:ec2-describe-volumes"),
-                (_, key) => match keys.named(last(key)) {
-                    None => e.unless_known(format!("unread:kms-get-key-policy-{}", last(key))),
-                    Some(k) => {
-                        let mut c = world.context(&p.arn, account);
-                        c.set("kms:ViaService", [format!("ec2.{region}.amazonaws.com")]);
-                        let decrypt = world.may(p, "kms:Decrypt", (&k.arn, account), k.own(), &c);
-                        if !decrypt.open {
-                            continue;
-                        }
-                        resting(e, &decrypt, k.index)
+    let all: Vec<(u32, &CloudObject)> = world.of("EbsVolume").collect();
+    if all.is_empty() {
+        return;
+    }
+    let mut groups: BTreeMap<(&str, Option<bool>, &str), Vec<(u32, &CloudObject)>> = BTreeMap::new();
+    for (index, o) in &all {
+        let encrypted = o.spec.get("Encrypted").and_then(serde_json::Value::as_bool);
+        groups.entry((world.region_of(o), encrypted, o.text("KmsKeyId"))).or_default().push((*index, *o));
+    }
+    let snapshots = ["ec2:CreateSnapshot"];
+    let able = world.principals.values().filter(|p| world.could(p, &snapshots));
+    let able: Vec<&Principal> = able.filter(|p| world.could(p, &[SHARE, BLOCKS[0], BLOCKS[1]])).collect();
+    let mut used: BTreeSet<u32> = BTreeSet::new();
+    for p in able {
+        // Where a policy names single volumes each is asked about.
+        let single = world.names(p, ":volume/");
+        for ((region, encrypted, key), volumes) in &groups {
+            let Some((hub, _)) = volumes.first() else { continue };
+            let copies = |volume: &CloudObject| copy(world, keys, p, (*region, *encrypted, *key), volume);
+            match single {
+                false => {
+                    let Some(way) = volumes.first().and_then(|(_, o)| copies(o)) else { continue };
+                    used.insert(*hub);
+                    let to = Fact::CloudHolds(Access::CopyVolumes, *hub);
+                    ctx.emit(way.emit(Emit::new("aws-ebs-snapshot", to).from(Fact::CloudPrincipal(p.index)), p));
+                }
+                true => {
+                    for (index, o) in volumes {
+                        let Some(way) = copies(o) else { continue };
+                        let e = Emit::new("aws-ebs-snapshot", Fact::CloudResource(*index));
+                        let e = way.emit(e.from(Fact::CloudPrincipal(p.index)), p);
+                        ctx.emit(e.because(cloud(*index), "/metadata/name", o.metadata.name.clone(), "the volume"));
                     }
-                },
-            };
-            let e = e.because(cloud(index), "/metadata/name", o.metadata.name.clone(), "the volume");
-            let e = match node_of(ctx, world, o.text("InstanceId")) {
-                Some((node, id)) => e.because(node, "/spec/providerID", id, "the volume is of this node"),
-                None => e,
-            };
-            ctx.emit([create, make, copy].iter().fold(e, |e, a| resting(e, a, p.index)));
+                }
+            }
         }
     }
+    for (_, volumes) in &groups {
+        let Some((hub, _)) = volumes.first() else { continue };
+        for (index, o) in volumes {
+            let from = [
+                used.contains(hub).then_some(Fact::CloudHolds(Access::CopyVolumes, *hub)),
+                world.admin(&world.account),
+            ];
+            for from in from.into_iter().flatten() {
+                let e = Emit::scope(Fact::CloudResource(*index)).from(from);
+                let limits = if from == Fact::AccountAdmin { world.limits(&world.account) } else { &[] };
+                let e = limits.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = e.because(cloud(*index), "/metadata/name", o.metadata.name.clone(), "the volume");
+                let e = match node_of(ctx, world, o.text("InstanceId")) {
+                    Some((node, id)) => e.because(node, "/spec/providerID", id, "the volume is of this node"),
+                    None => e,
+                };
+                ctx.emit(e);
+            }
+        }
+    }
+}
+
+/// Gives a snapshot to another account.
+const SHARE: &str = "ec2:ModifySnapshotAttribute";
+
+/// What it takes to read a snapshot block by block: a list of the blocks, and each of them.
+const BLOCKS: [&str; 2] = ["ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock"];
+
+/// How a principal copies a volume.
+struct Copy {
+    answers: Vec<Answer>,
+    decrypts: Option<super::targets::Decrypts>,
+    unknown: Option<String>,
+}
+
+impl Copy {
+    fn emit(&self, e: Emit<'static>, p: &Principal) -> Emit<'static> {
+        let e = self.answers.iter().fold(e.tier(3), |e, a| resting(e, a, p.index)).maybe(self.unknown.clone());
+        self.decrypts.iter().fold(e, |e, d| d.cited(e))
+    }
+}
+
+fn copy(
+    world: &World<'_>,
+    keys: &Resources,
+    p: &Principal,
+    (region, encrypted, key): (&str, Option<bool>, &str),
+    volume: &CloudObject,
+) -> Option<Copy> {
+    let account = principal::account(&p.arn).unwrap_or_default();
+    let context = world.context(&p.arn, account);
+    let arn = |what: &str, account: &str| format!("arn:{}:ec2:{region}:{account}:{what}", world.partition);
+    let ask = |action: &str, on: &str| world.may(p, action, (on, account), Own::default(), &context);
+    // Snapshots have no account in their ARN, and ids of a kind; a policy may name some by patterns.
+    let mut snapshots = world.patterns(p, &format!("arn:{}:ec2:", world.partition));
+    snapshots.retain(|r| r.contains(":snapshot/"));
+    snapshots.insert(arn("snapshot/snap-0123456789abcdef0", ""));
+    let best =
+        |action: &str| snapshots.iter().map(|s| ask(action, s)).filter(|a| a.open).min_by_key(|a| a.unknowns.len());
+    let create = ask("ec2:CreateSnapshot", &arn(&format!("volume/{}", volume.metadata.name), account));
+    if !create.open {
+        return None;
+    }
+    let made = best("ec2:CreateSnapshot")?;
+    let read = || Some(vec![best(BLOCKS[0])?, best(BLOCKS[1])?]);
+    let (ways, decrypts) = match encrypted {
+        Some(true) => (read()?, Some(keys.decrypts(world, p, key, "ec2")?)),
+        _ => (best(SHARE).map(|a| vec![a]).or_else(read)?, None),
+    };
+    let unknown = encrypted.is_none().then(|| "unread:ec2-describe-volumes".to_owned());
+    let answers = [create, made].into_iter().chain(ways).collect();
+    Some(Copy { answers, decrypts, unknown })
 }
 
 /// The node that is an instance.

@@ -50,6 +50,10 @@ pub(super) struct Resource {
     restricted: bool,
     /// Account of a bucket that is none of the cluster's: its ARN does not say it.
     home: String,
+    /// Whether a key of KMS encrypts the content of a bucket by default.
+    kms: bool,
+    /// Id of the call that would tell whether a bucket is closed to the public.
+    unblocked: Option<String>,
 }
 
 impl Resource {
@@ -64,8 +68,28 @@ impl Resource {
         Own {
             policy: self.policy.as_ref().ok().and_then(|o| o.as_ref()).map(|(n, d)| (n.clone(), d)),
             missing: self.policy.as_ref().err().cloned(),
+            adding: None,
             grants: self.grants.clone(),
             restricted: self.restricted,
+        }
+    }
+}
+
+/// How a service decrypts for a principal.
+pub(super) struct Decrypts {
+    answer: Option<Answer>,
+    /// Number of the key's object.
+    pub(super) key: Option<u32>,
+    unknowns: Vec<String>,
+}
+
+impl Decrypts {
+    /// Adds what it rests on.
+    pub(super) fn cited(&self, e: Emit<'static>) -> Emit<'static> {
+        let e = self.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        match (&self.answer, self.key) {
+            (Some(a), Some(k)) => resting(e, a, k),
+            _ => e,
         }
     }
 }
@@ -80,6 +104,10 @@ pub(super) struct Resources {
     naming: BTreeMap<String, Vec<usize>>,
     /// Those whose policy means more than principals by name.
     open: Vec<usize>,
+    /// Ids of keys that are there and serve nobody.
+    unusable: BTreeSet<String>,
+    /// Ids of keys by their aliases.
+    aliases: BTreeMap<String, String>,
 }
 
 impl Resources {
@@ -90,6 +118,8 @@ impl Resources {
             by_id: BTreeMap::new(),
             naming: BTreeMap::new(),
             open: Vec::new(),
+            unusable: BTreeSet::new(),
+            aliases: BTreeMap::new(),
         };
         for (n, r) in out.all.iter().enumerate() {
             out.by_arn.insert(r.arn.clone(), n);
@@ -117,6 +147,34 @@ impl Resources {
     /// The one that has this end of an ARN.
     pub(super) fn named(&self, id: &str) -> Option<&Resource> {
         self.all.get(*self.by_id.get(id)?)
+    }
+
+    /// How a principal has a service decrypt with a key; nothing where it cannot.
+    pub(super) fn decrypts(&self, world: &World<'_>, p: &Principal, id: &str, service: &str) -> Option<Decrypts> {
+        let id = self.aliases.get(id).map_or(id, String::as_str);
+        let missing = |id: String| Decrypts { answer: None, key: None, unknowns: vec![id] };
+        let Some(k) = self.named(last(id)) else {
+            // A key that is switched off serves nobody; an alias is another name of one.
+            return match (self.unusable.contains(last(id)), id.contains("alias/"), id.is_empty()) {
+                (true, ..) => None,
+                (_, true, _) => Some(missing("unread:kms-list-aliases".into())),
+                (.., true) => Some(missing("unread:ec2-describe-volumes".into())),
+                _ => Some(missing(format!("unread:kms-get-key-policy-{}", last(id)))),
+            };
+        };
+        let region = k.arn.split(':').nth(3).unwrap_or_default();
+        let home = principal::account(&k.arn).unwrap_or(&world.account);
+        let mut through = world.context(&p.arn, home);
+        through.set("kms:ViaService", [format!("{service}.{region}.amazonaws.com")]);
+        // Grants that were not read could only let more in.
+        let own = || Own { adding: k.missing.first().cloned(), ..k.own() };
+        let decrypt = world.may(p, "kms:Decrypt", (&k.arn, home), own(), &through);
+        let direct = world.context(&p.arn, home);
+        // Who rewrites the policy of the key, or grants itself its use, is let in then.
+        let rewrites = ["kms:PutKeyPolicy", "kms:CreateGrant"];
+        let rewrites = rewrites.iter().map(|a| world.may(p, a, (&k.arn, home), k.own(), &direct));
+        let best = [decrypt].into_iter().chain(rewrites).filter(|a| a.open).min_by_key(|a| a.unknowns.len())?;
+        Some(Decrypts { answer: Some(best), key: Some(k.index), unknowns: Vec::new() })
     }
 
     /// Those that a principal is asked about.
@@ -153,7 +211,14 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     assume(ctx, world);
     account_admin(ctx, world);
     unread(ctx, world);
-    let keys = Resources::new(world.of("KmsKey").filter_map(|(i, o)| key(i, o)).collect());
+    let mut keys = Resources::new(world.of("KmsKey").filter_map(|(i, o)| key(i, o)).collect());
+    keys.unusable = world
+        .of("KmsKey")
+        .filter(|(i, o)| key(*i, o).is_none())
+        .map(|(_, o)| last(&scope(&o.metadata.name).1.to_owned()).to_owned())
+        .collect();
+    keys.aliases =
+        world.of("KmsAlias").map(|(_, a)| (a.metadata.name.clone(), a.text("TargetKeyId").to_owned())).collect();
     let buckets = Resources::new(world.of("S3Bucket").map(|(i, o)| bucket(&world.partition, i, o)).collect());
     let secrets = Resources::new(world.of("SecretsManagerSecret").map(|(i, o)| secret(i, o)).collect());
     for p in world.principals.values() {
@@ -236,12 +301,20 @@ fn public(ctx: &mut Ctx<'_>, world: &World<'_>, b: &Resource) {
     let objects = world.named_objects(&b.arn, document);
     let answers = objects.iter().map(|o| world.opens("s3:GetObject", o, b.own()));
     let Some(answer) = answers.filter(|a| a.open).min_by_key(|a| a.unknowns.len()) else { return };
-    // Content that a key of the account encrypts is no good to a caller without a credential.
-    if b.key.is_some() {
+    // Content that a key of KMS encrypts is no good to a caller without a credential.
+    if b.kms {
+        return;
+    }
+    let account = b.account(world);
+    let own = world.of("Account").find(|(_, o)| scope(&o.metadata.name).1 == account).map(|(_, o)| o);
+    let closed = own.and_then(|o| o.spec.pointer("/PublicAccessBlockConfiguration/RestrictPublicBuckets"));
+    if closed == Some(&serde_json::Value::Bool(true)) {
         return;
     }
     let e = Emit::new("aws-s3-read", Fact::CloudResource(b.index)).from(Fact::Internet);
-    let e = e.unless_known(format!("unread:s3control-get-public-access-block-{}", b.account(world)));
+    let unread = closed.is_none().then(|| format!("unread:s3control-get-public-access-block-{account}"));
+    let e = e.maybe(unread.filter(|id| !world.was_called(id.trim_start_matches("unread:"))));
+    let e = e.maybe(b.unblocked.clone());
     ctx.emit(resting(e, &answer, b.index));
 }
 
@@ -291,6 +364,8 @@ fn key(index: u32, o: &CloudObject) -> Option<Resource> {
         key: None,
         restricted: false,
         home: String::new(),
+        kms: false,
+        unblocked: None,
     })
 }
 
@@ -302,13 +377,17 @@ fn bucket(partition: &str, index: u32, o: &CloudObject) -> Resource {
     // Without a key by name the service encrypts with one that lets in who may read.
     let key = customers(o.text("Encryption"));
     let home = o.text("Account").to_owned();
-    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted, home }
+    let kms = o.text("EncryptionAlgorithm").starts_with("aws:kms") || key.is_some();
+    let unread = o.spec.get("PublicAccessBlockConfiguration").is_none();
+    let unblocked = unread.then(|| format!("unread:s3api-get-public-access-block-{}", o.metadata.name));
+    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted, home, kms, unblocked }
 }
 
-/// The end of a key's name, if it is one of the account's own: those of AWS let everyone of the account in through the
-/// service.
+/// The name of a key, if it is one of the account's own: those of AWS let everyone of the account in through the service.
+/// An alias stays one.
 fn customers(key: &str) -> Option<String> {
-    (!key.is_empty() && !key.contains("alias/aws/")).then(|| last(key).to_owned())
+    let alias = key.find("alias/").and_then(|at| key.get(at..));
+    (!key.is_empty() && !key.contains("alias/aws/")).then(|| alias.unwrap_or(last(key)).to_owned())
 }
 
 fn secret(index: u32, o: &CloudObject) -> Resource {
@@ -323,6 +402,8 @@ fn secret(index: u32, o: &CloudObject) -> Resource {
         key,
         restricted: false,
         home: String::new(),
+        kms: false,
+        unblocked: None,
     }
 }
 
@@ -354,22 +435,8 @@ fn one(
         _ => "s3",
     };
     if let (Some(id), "aws-secretsmanager-read" | "aws-s3-read") = (&r.key, technique) {
-        match keys.named(id) {
-            Some(k) => {
-                let region = k.arn.split(':').nth(3).unwrap_or_default();
-                let mut c = world.context(&p.arn, principal::account(&k.arn).unwrap_or(&world.account));
-                c.set("kms:ViaService", [format!("{service}.{region}.amazonaws.com")]);
-                let home = principal::account(&k.arn).unwrap_or(&world.account);
-                let decrypts = world.may(p, "kms:Decrypt", (&k.arn, home), k.own(), &c);
-                // Grants that were not read may let anybody in.
-                if !decrypts.open && k.missing.is_empty() {
-                    return;
-                }
-                e = k.missing.iter().fold(e, |e, id| e.unless_known(id.clone()));
-                e = resting(e, &decrypts, k.index);
-            }
-            None => e = e.unless_known(format!("unread:kms-get-key-policy-{id}")),
-        }
+        let Some(way) = keys.decrypts(world, p, id, service) else { return };
+        e = way.cited(e);
     }
     ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
 }

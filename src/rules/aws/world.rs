@@ -66,6 +66,8 @@ pub struct Own<'d> {
     pub policy: Option<(String, &'d Document)>,
     /// Id of the call that would have told the policy.
     pub missing: Option<String>,
+    /// Id of a call that could only have let more in.
+    pub adding: Option<String>,
     /// Grants of a key.
     pub grants: Vec<Grant>,
     /// Whether it is a bucket that a public policy opens to nobody else.
@@ -142,7 +144,38 @@ const ABSENT: [&str; 7] = [
     "kms:ViaService",
 ];
 
+/// Keys that a request from the internet without a credential does not have.
+const NOBODY: [&str; 12] = [
+    "aws:PrincipalAccount",
+    "aws:PrincipalArn",
+    "aws:PrincipalOrgID",
+    "aws:PrincipalOrgPaths",
+    "aws:PrincipalServiceName",
+    "aws:PrincipalType",
+    "aws:userid",
+    "aws:username",
+    "aws:SourceVpc",
+    "aws:SourceVpce",
+    "aws:VpcSourceIp",
+    "aws:TokenIssueTime",
+];
+
+/// The region of a zone, `eu-west-1` of `eu-west-1a` and of the local zone `us-west-2-lax-1a`: up to its first number.
+pub fn region(zone: &str) -> &str {
+    let digit = zone.find(|c: char| c.is_ascii_digit()).unwrap_or(zone.len());
+    let after = zone.get(digit..).and_then(|r| r.find(|c: char| !c.is_ascii_digit()));
+    zone.get(..after.map_or(zone.len(), |n| digit.saturating_add(n))).unwrap_or(zone)
+}
+
 impl<'c> World<'c> {
+    /// The region of an object: that of its zone, else that of the cluster.
+    pub fn region_of(&self, o: &'c CloudObject) -> &'c str {
+        match o.text("AvailabilityZone") {
+            "" => self.of("EksCluster").find_map(|(_, c)| c.text("arn").split(':').nth(3)).unwrap_or("region"),
+            zone => region(zone),
+        }
+    }
+
     /// Reads the account.
     pub fn new(cluster: &'c Cluster) -> Self {
         let named = |kind: &str| {
@@ -432,7 +465,10 @@ impl<'c> World<'c> {
         let mut c = Context::new();
         c.set_unknown("*");
         c.set("aws:SecureTransport", ["true"]);
-        ABSENT.iter().for_each(|k| c.set_absent(k));
+        c.set("aws:ViaAWSService", ["false"]);
+        c.set("aws:PrincipalIsAWSService", ["false"]);
+        // Without a credential there is no principal, and the internet is in no network of the account.
+        ABSENT.iter().chain(&NOBODY).for_each(|k| c.set_absent(k));
         self.decide(&Caller::Anonymous, None, action, (resource, &self.account), own, &c)
     }
 
@@ -469,8 +505,9 @@ impl<'c> World<'c> {
             Decision::ExplicitDeny => return Answer::default(),
             // A policy of the resource that was not read could allow it. Of a principal that was not read whole it is said
             // once that it may do anything (`targets::unread`).
-            Decision::ImplicitDeny if own.missing.is_none() => return Answer::default(),
-            Decision::ImplicitDeny | Decision::Allow => Vec::new(),
+            Decision::ImplicitDeny if own.missing.is_none() && own.adding.is_none() => return Answer::default(),
+            Decision::ImplicitDeny => own.adding.into_iter().collect(),
+            Decision::Allow => Vec::new(),
             Decision::Unknown if outcome.unknown_keys.is_empty() => vec!["request-key:unknown".to_owned()],
             Decision::Unknown => outcome.unknown_keys.iter().map(|k| format!("request-key:{k}")).collect(),
         };
@@ -535,6 +572,11 @@ impl<'c> World<'c> {
     pub fn patterns(&self, p: &Principal, start: &str) -> BTreeSet<String> {
         let all = p.identity.iter().flat_map(|d| resources(&d.document)).filter(|r| r.starts_with(start));
         all.map(|r| r.replace(['*', '?'], "x")).collect()
+    }
+
+    /// Whether policies of a principal name single resources whose ARN has this in it.
+    pub fn names(&self, p: &Principal, part: &str) -> bool {
+        p.identity.iter().flat_map(|d| resources(&d.document)).any(|r| r.contains(part))
     }
 
     /// Objects of a bucket that policies mean: one for each pattern, in the policies of the principal or of the bucket.

@@ -12,7 +12,7 @@ use crate::model::decode::percent_decoded;
 type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
-const CALLS: [(&str, Reader); 44] = [
+const CALLS: [(&str, Reader); 48] = [
     ("sts-get-caller-identity", |a, _, v| {
         a.put("Account", text(v, "Account"), v, &["Arn"]);
     }),
@@ -107,7 +107,12 @@ const CALLS: [(&str, Reader); 44] = [
     ("eks-describe-cluster", |a, _, v| {
         let Some(c) = v.get("cluster") else { return };
         let name = text(c, "name");
-        a.put("EksCluster", name, c, &["arn", "endpoint", "identity", "accessConfig", "version", "status"]);
+        a.put(
+            "EksCluster",
+            name,
+            c,
+            &["arn", "createdAt", "endpoint", "identity", "accessConfig", "version", "status"],
+        );
         let access = c.get("resourcesVpcConfig").map(|r| kept(r, &["endpointPublicAccess", "publicAccessCidrs"]));
         a.set("EksCluster", name, "resourcesVpcConfig", access.as_ref());
     }),
@@ -178,21 +183,33 @@ const CALLS: [(&str, Reader); 44] = [
     ("ecr-get-repository-policy", |a, rest, v| {
         let name = Some(text(v, "repositoryName")).filter(|n| !n.is_empty()).unwrap_or(rest);
         a.set("EcrRepository", name, "Policy", resource_policy(v.get("policyText")).as_ref());
+        a.set("EcrRepository", name, "registryId", v.get("registryId"));
     }),
     ("lambda-list-functions", |a, _, v| {
         for f in list(v, "Functions") {
-            a.put("LambdaFunction", text(f, "FunctionName"), f, &["FunctionArn", "Role"]);
+            a.put("LambdaFunction", text(f, "FunctionArn"), f, &["FunctionArn", "Role"]);
         }
     }),
     ("codebuild-batch-get-projects", |a, _, v| {
         for p in list(v, "projects") {
-            a.put("CodeBuildProject", text(p, "name"), p, &["arn", "serviceRole"]);
+            a.put("CodeBuildProject", text(p, "arn"), p, &["arn", "serviceRole"]);
         }
     }),
     ("cloudformation-describe-stacks", |a, _, v| {
         for s in list(v, "Stacks") {
-            a.put("CloudFormationStack", text(s, "StackName"), s, &["StackId", "RoleARN"]);
+            a.put("CloudFormationStack", text(s, "StackId"), s, &["StackId", "RoleARN"]);
         }
+    }),
+    ("ecs-describe-tasks", |a, _, v| {
+        for t in list(v, "tasks") {
+            let arn = text(t, "taskArn");
+            a.put("EcsTask", arn, t, &["taskArn", "taskDefinitionArn"]);
+            a.set("EcsTask", arn, "taskRoleArn", t.pointer("/overrides/taskRoleArn"));
+        }
+    }),
+    ("ecs-describe-task-definition", |a, _, v| {
+        let Some(d) = v.get("taskDefinition") else { return };
+        a.put("EcsTaskDefinition", text(d, "taskDefinitionArn"), d, &["taskRoleArn"]);
     }),
     ("kms-list-keys", |a, _, v| {
         for k in list(v, "Keys") {
@@ -239,12 +256,23 @@ const CALLS: [(&str, Reader); 44] = [
     }),
     ("s3api-get-bucket-encryption", |a, rest, v| {
         let rules = v.get("ServerSideEncryptionConfiguration").map_or(&[][..], |c| list(c, "Rules"));
-        let by = rules.iter().filter_map(|r| r.get("ApplyServerSideEncryptionByDefault"));
-        let key = by.map(|d| text(d, "KMSMasterKeyID")).find(|k| !k.is_empty());
+        let by = || rules.iter().filter_map(|r| r.get("ApplyServerSideEncryptionByDefault"));
+        let key = by().map(|d| text(d, "KMSMasterKeyID")).find(|k| !k.is_empty());
         a.set("S3Bucket", rest, "Encryption", key.map(|k| json!(k)).as_ref());
+        let algorithm = by().map(|d| text(d, "SSEAlgorithm")).find(|k| !k.is_empty());
+        a.set("S3Bucket", rest, "EncryptionAlgorithm", algorithm.map(|k| json!(k)).as_ref());
     }),
     ("s3api-get-public-access-block", |a, rest, v| {
-        a.set("S3Bucket", rest, "PublicAccessBlockConfiguration", v.get("PublicAccessBlockConfiguration"));
+        let block = v.get("PublicAccessBlockConfiguration").cloned().unwrap_or_else(|| json!({}));
+        a.set("S3Bucket", rest, "PublicAccessBlockConfiguration", Some(&block));
+    }),
+    ("s3control-get-public-access-block", |a, rest, v| {
+        a.set("Account", rest, "PublicAccessBlockConfiguration", v.get("PublicAccessBlockConfiguration"));
+    }),
+    ("kms-list-aliases", |a, _, v| {
+        for x in list(v, "Aliases") {
+            a.put("KmsAlias", text(x, "AliasName"), x, &["TargetKeyId"]);
+        }
     }),
     ("secretsmanager-list-secrets", |a, _, v| {
         for s in list(v, "SecretList") {
@@ -269,8 +297,30 @@ pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     true
 }
 
+/// What is settled when all is read: policies of repositories that are named by the end of their name, roles of tasks that
+/// their definition says.
+pub(super) fn place(account: &mut Account) {
+    place_versions(account);
+    for name in account.names("EcrRepository").into_iter().filter(|n| !n.contains('/')) {
+        let end = format!("/{name}");
+        let longer: Vec<String> = account.names("EcrRepository").into_iter().filter(|n| n.ends_with(&end)).collect();
+        let bare = !account.entry("EcrRepository", &name).contains_key("repositoryArn");
+        if let ([one], true) = (longer.as_slice(), bare) {
+            account.rename("EcrRepository", &name, one);
+        }
+    }
+    for task in account.names("EcsTask") {
+        let own = account.entry("EcsTask", &task);
+        let definition = own.get("taskDefinitionArn").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !own.contains_key("taskRoleArn") && !definition.is_empty() {
+            let role = account.entry("EcsTaskDefinition", &definition).get("taskRoleArn").cloned();
+            account.set("EcsTask", &task, "taskRoleArn", role.as_ref());
+        }
+    }
+}
+
 /// Documents of versions go to the one policy that has the name, if it is one.
-pub(super) fn place_versions(account: &mut Account) {
+fn place_versions(account: &mut Account) {
     let versions: Vec<(String, Value)> = account
         .objects
         .iter()

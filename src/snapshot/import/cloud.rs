@@ -73,7 +73,7 @@ impl Account {
 
     /// The objects, sorted by kind and name.
     pub fn into_objects(mut self) -> Vec<CloudObject> {
-        aws::place_versions(&mut self);
+        aws::place(&mut self);
         gcp::place(&mut self);
         azure::place(&mut self);
         let named = self.objects.into_iter().filter(|((_, name), _)| !name.is_empty());
