@@ -2,6 +2,7 @@
 
 mod analysis;
 mod aws;
+mod aws_accounts;
 #[cfg(feature = "aws")]
 mod aws_live;
 mod canary;

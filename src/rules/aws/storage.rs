@@ -137,6 +137,9 @@ pub fn images(ctx: &mut Ctx<'_>, repositories: &[String]) {
     entry::replaced(ctx, repositories, &|n| writable.contains(&n));
 }
 
+/// What makes volumes alike: region, whether they are encrypted if that is known, and the key.
+type Alike<'w> = (&'w str, Option<bool>, &'w str);
+
 /// Emits who copies volumes: by a snapshot that is read block by block, or given to an account of the attacker's own where
 /// nothing is encrypted. Volumes that are alike share a fact: those that are not encrypted, and those of each key.
 pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
@@ -144,7 +147,7 @@ pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
     if all.is_empty() {
         return;
     }
-    let mut groups: BTreeMap<(&str, Option<bool>, &str), Vec<(u32, &CloudObject)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike<'_>, Vec<(u32, &CloudObject)>> = BTreeMap::new();
     for (index, o) in &all {
         let encrypted = o.spec.get("Encrypted").and_then(serde_json::Value::as_bool);
         groups.entry((world.region_of(o), encrypted, o.text("KmsKeyId"))).or_default().push((*index, *o));
@@ -177,7 +180,7 @@ pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
             }
         }
     }
-    for (_, volumes) in &groups {
+    for volumes in groups.values() {
         let Some((hub, _)) = volumes.first() else { continue };
         for (index, o) in volumes {
             let from = [
@@ -223,7 +226,7 @@ fn copy(
     world: &World<'_>,
     keys: &Resources,
     p: &Principal,
-    (region, encrypted, key): (&str, Option<bool>, &str),
+    (region, encrypted, key): Alike<'_>,
     volume: &CloudObject,
 ) -> Option<Copy> {
     let account = principal::account(&p.arn).unwrap_or_default();

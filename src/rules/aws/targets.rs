@@ -215,7 +215,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     keys.unusable = world
         .of("KmsKey")
         .filter(|(i, o)| key(*i, o).is_none())
-        .map(|(_, o)| last(&scope(&o.metadata.name).1.to_owned()).to_owned())
+        .map(|(_, o)| last(scope(&o.metadata.name).1).to_owned())
         .collect();
     keys.aliases =
         world.of("KmsAlias").map(|(_, a)| (a.metadata.name.clone(), a.text("TargetKeyId").to_owned())).collect();
