@@ -284,6 +284,12 @@ const CALLS: [(&str, Reader); 48] = [
 /// The call that is not in the table because its answer may lack what the table would ask for.
 const RESOURCE_POLICY: &str = "secretsmanager-get-resource-policy";
 
+/// Names of the calls that are read.
+#[cfg(test)]
+pub(super) fn calls() -> Vec<&'static str> {
+    CALLS.iter().map(|(c, _)| *c).chain([RESOURCE_POLICY]).collect()
+}
+
 /// Reads an answer, by the name of its call. `false` for a call that is not known.
 pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     if let Some(rest) = after(stem, RESOURCE_POLICY) {

@@ -54,6 +54,12 @@ const CALLS: [(&str, Reader); 23] = [
     ("keyvault-show", |a, _, v| vault(a, v)),
 ];
 
+/// Names of the calls that are read.
+#[cfg(test)]
+pub(super) fn calls() -> Vec<&'static str> {
+    CALLS.iter().map(|(c, _)| *c).collect()
+}
+
 /// Reads an answer, by the name of its call. `false` for a call that is not known.
 pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));

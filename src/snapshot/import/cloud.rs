@@ -201,3 +201,22 @@ pub(super) fn kept(v: &Value, fields: &[&str]) -> Value {
 pub(super) fn last(name: &str) -> &str {
     name.rsplit(['/', ':']).next().unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page about saved answers names every call that is read, and no other.
+    #[test]
+    fn every_call_is_in_the_documentation() {
+        let page = include_str!("../../../docs/cloud.md");
+        let rows = page.lines().filter(|l| l.starts_with("| `"));
+        let mut named: Vec<&str> = rows.flat_map(|l| l.split('`').skip(1).step_by(2)).collect();
+        named.retain(|n| n.contains('-') && !n.contains([' ', '.']));
+        let read: Vec<&str> = aws::calls().into_iter().chain(gcp::calls()).chain(azure::calls()).collect();
+        let lacking: Vec<&&str> = read.iter().filter(|c| !named.contains(c)).collect();
+        assert!(lacking.is_empty(), "not in docs/cloud.md: {lacking:?}");
+        let strange: Vec<&&str> = named.iter().filter(|c| !read.contains(c)).collect();
+        assert!(strange.is_empty(), "in docs/cloud.md, and not read: {strange:?}");
+    }
+}

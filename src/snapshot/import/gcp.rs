@@ -80,6 +80,12 @@ const CALLS: [(&str, Reader); 32] = [
 /// Keys of instance metadata that rules read. Others may hold secrets (`kube-env`, start-up scripts) and are dropped.
 const METADATA: [&str; 3] = ["enable-oslogin", "block-project-ssh-keys", "cluster-name"];
 
+/// Names of the calls that are read.
+#[cfg(test)]
+pub(super) fn calls() -> Vec<&'static str> {
+    CALLS.iter().map(|(c, _)| *c).collect()
+}
+
 /// Reads an answer, by the name of its call. `false` for a call that is not known.
 pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
     let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
