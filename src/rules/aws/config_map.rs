@@ -87,9 +87,13 @@ fn undescribed(ctx: &Ctx<'_>, map: Option<u32>) -> Vec<Reads> {
         .filter(|(n, _)| n.metadata.labels.keys().any(|k| k.starts_with("eks.amazonaws.com/")))
         .map(|(_, i)| i)
         .next();
+    // Where ConfigMaps were not read, a node of AWS is all that there is to go by.
+    let mut nodes = ctx.cluster.objects.nodes.iter().zip(0u32..);
+    let on_aws = nodes.find(|(n, _)| n.spec.provider_id.starts_with("aws://")).map(|(_, i)| i);
+    let node = node.or(on_aws.filter(|_| !ctx.cluster.was_read(Kind::ConfigMap)));
     let because = match (map, node) {
         (Some(index), _) => (Obj { kind: Kind::ConfigMap, index }, "/metadata/name", "aws-auth".to_owned()),
-        (None, Some(index)) => (Obj { kind: Kind::Node, index }, "/metadata/labels", String::new()),
+        (None, Some(index)) => (Obj { kind: Kind::Node, index }, "/metadata/name", String::new()),
         (None, None) => return Vec::new(),
     };
     vec![Reads { because, unknowns: vec!["unread:eks-describe-cluster".to_owned()] }]

@@ -183,12 +183,9 @@ pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
     for volumes in groups.values() {
         let Some((hub, _)) = volumes.first() else { continue };
         for (index, o) in volumes {
-            let from = [
-                used.contains(hub).then_some(Fact::CloudHolds(Access::CopyVolumes, *hub)),
-                world.admin(&world.account),
-            ];
-            for from in from.into_iter().flatten() {
-                let e = Emit::scope(Fact::CloudResource(*index)).from(from);
+            let hub = used.contains(hub).then_some(Fact::CloudHolds(Access::CopyVolumes, *hub));
+            for from in hub.into_iter().chain(world.admin(&world.account)) {
+                let e = Emit::new("aws-ebs-snapshot", Fact::CloudResource(*index)).from(from);
                 let limits = if from == Fact::AccountAdmin { world.limits(&world.account) } else { &[] };
                 let e = limits.iter().fold(e, |e, id| e.unless_known(id.clone()));
                 let e = e.because(cloud(*index), "/metadata/name", o.metadata.name.clone(), "the volume");

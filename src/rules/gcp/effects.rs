@@ -372,7 +372,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
         let policy = Fact::CloudHolds(Access::Policy, index);
         for (from, to) in [(policy, Fact::AccountAdmin), (Fact::AccountAdmin, policy)] {
             let name = world.project.clone();
-            let e = Emit::scope(to).from(from);
+            let e = Emit::new("gcp-iam-grant", to).from(from);
             ctx.emit(e.because(cloud(index), "/metadata/name", name, "the project of the cluster is the account"));
         }
     }
@@ -407,7 +407,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
             for parent in world.above(o).into_iter().take(1) {
                 let from = Fact::CloudHolds(access, parent);
                 if ctx.facts.find(&from).is_some() {
-                    let e = Emit::scope(Fact::CloudResource(index)).from(from);
+                    let e = Emit::new("gcp-iam-grant", Fact::CloudResource(index)).from(from);
                     ctx.emit(e.because(cloud(index), "/metadata/name", "", "it is below what the role is given for"));
                 }
             }
