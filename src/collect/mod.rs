@@ -80,6 +80,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         let options =
             fetch::Options { timeout: timeout.unwrap_or(defaults.timeout), page: connection.chunk_size, ..defaults };
         let (config, context) = configuration(connection).await?;
+        let server = config.cluster_url.host().unwrap_or_default().to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
         let client = fetch::client(config).map_err(|e| {
             let plugin = plugin.map(|p| format!(" (the kubeconfig's credential plugin is {p:?})"));
@@ -95,6 +96,7 @@ pub fn collect(connection: &Connection) -> Result<Snapshot, CollectError> {
         }
         snapshot.source.kind = "live".into();
         snapshot.source.name = context;
+        snapshot.source.server = server;
         snapshot.source.time = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Ok(snapshot)
     })

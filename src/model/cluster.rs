@@ -41,6 +41,9 @@ pub struct SourceInfo {
     pub kind: String,
     /// Context, file or folder.
     pub name: String,
+    /// Host of the API server that was asked; empty for data that was not read live.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub server: String,
     /// Server version as used.
     pub server_version: String,
     /// Whether the version is an assumption because nothing gave it.

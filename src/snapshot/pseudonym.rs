@@ -166,6 +166,7 @@ pub fn rename(snapshot: &mut Snapshot, made: &dyn Fn(&str, usize) -> String) -> 
         }
     }
     snapshot.source.name = "pseudonymised".into();
+    snapshot.source.server.clear();
     all
 }
 

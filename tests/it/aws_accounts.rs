@@ -278,3 +278,58 @@ fn a_volume_is_copied_in_the_way_that_its_encryption_leaves() {
     // An administrator of the account has them all.
     assert_eq!(ask(true, &["iam:PutRolePolicy"]), "yes");
 }
+
+/// The API server that was asked is that of one cluster, whatever else is in the account.
+#[test]
+fn a_live_cluster_is_the_one_whose_endpoint_was_asked() {
+    let fixture = repo("testdata/techniques/aws-access-entry/fires.yaml");
+    let verdict = |server: &str| {
+        let mut answers = account_of(&fixture);
+        for (call, v) in &mut answers {
+            *v = v.replace(
+                "\"name\":\"prod\"",
+                "\"name\":\"prod\",\"endpoint\":\"https://ABC.gr7.eu-west-1.eks.amazonaws.com\"",
+            );
+            assert!(!call.contains("describe-cluster-prod") || v.contains("ABC.gr7"), "{v}");
+        }
+        let other = json!({"cluster": {"name": "other", "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/other",
+            "endpoint": "https://DEF.gr7.eu-west-1.eks.amazonaws.com", "accessConfig": {"authenticationMode": "API"}}});
+        answers.push(("aws/eks-describe-cluster-other.json".into(), other.to_string()));
+        answers.push(("aws/eks-list-access-entries-other.json".into(), json!({"accessEntries": []}).to_string()));
+        let texts: Vec<_> = [("cluster.yaml".to_owned(), text(&fixture))].into_iter().chain(answers).collect();
+        let mut snapshot = crate::support::snapshot_of(&texts);
+        snapshot.source.server = server.to_owned();
+        let cluster = snapshot.into_cluster(&kpath::snapshot::ClusterOptions { complete: true, version: None });
+        let attack = kpath::rules::build(&cluster);
+        let pick = |s: &str| kpath::query::selector::resolve(&attack, &cluster, s, false).unwrap();
+        let question = kpath::report::answer::Question::new();
+        let (from, to) = (pick("pod/prod/app"), pick("cluster-admin"));
+        kpath::report::answer::ask(&attack, &cluster, &question, &from, &to, 1).answer
+    };
+    use kpath::report::answer::Verdict;
+    assert_eq!(verdict(""), Verdict::Unknown);
+    assert_eq!(verdict("ABC.gr7.eu-west-1.eks.amazonaws.com"), Verdict::Yes);
+    assert_eq!(verdict("DEF.gr7.eu-west-1.eks.amazonaws.com"), Verdict::No);
+    assert_eq!(verdict("10.0.0.1"), Verdict::Unknown);
+}
+
+/// A key that may not be looked at may be switched off.
+#[test]
+fn a_key_whose_state_was_refused_is_perhaps_not_usable() {
+    let fixture = repo("testdata/techniques/aws-kms-decrypt/fires.yaml");
+    let verdict = |refused: bool| {
+        let texts: Vec<_> =
+            [("cluster.yaml".to_owned(), text(&fixture))].into_iter().chain(account_of(&fixture)).collect();
+        let mut snapshot = crate::support::snapshot_of(&texts);
+        let gap = kpath::model::Gap { id: "unread:kms-describe-key-other".into(), ..kpath::model::Gap::default() };
+        snapshot.gaps.extend(refused.then_some(gap));
+        let cluster = snapshot.into_cluster(&kpath::snapshot::ClusterOptions { complete: true, version: None });
+        let attack = kpath::rules::build(&cluster);
+        let pick = |s: &str| kpath::query::selector::resolve(&attack, &cluster, s, false).unwrap();
+        let question = kpath::report::answer::Question::new();
+        let a = kpath::report::answer::ask(&attack, &cluster, &question, &pick("pod/prod/app"), &pick("kms/k-1"), 1);
+        let ids: Vec<String> = a.unknown_because.iter().map(|m| m.id.clone()).collect();
+        ids.join(" ")
+    };
+    assert_eq!((verdict(false).as_str(), verdict(true).as_str()), ("", "unread:kms-describe-key-k-1"));
+}

@@ -7,11 +7,21 @@ use serde_json::Value;
 use super::world::{World, last};
 use crate::model::cloud::CloudObject;
 
+/// The host of an address, `https://HOST`.
+fn host(endpoint: &str) -> &str {
+    endpoint.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default()
+}
+
 impl<'c> World<'c> {
     /// Clusters of the account that this one may be: the only one, the one that the nodes are tagged with, or each of
     /// several if it is that. What leaves it open is an unknown.
     pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
         let mut all: Vec<_> = self.of("EksCluster").collect();
+        // The API server that was asked is that of one cluster, and of no other.
+        let server = self.cluster.source.server.as_str();
+        if let Some((i, c)) = all.iter().find(|(_, c)| !server.is_empty() && host(c.text("endpoint")) == server) {
+            return vec![(*i, *c, None)];
+        }
         let tagged = self.tagged();
         let is_tagged = |o: &CloudObject| tagged.contains(o.metadata.name.as_str());
         if tagged.len() == 1 && all.iter().any(|(_, o)| is_tagged(o)) {

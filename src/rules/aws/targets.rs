@@ -54,6 +54,8 @@ pub(super) struct Resource {
     kms: bool,
     /// Id of the call that would tell whether a bucket is closed to the public.
     unblocked: Option<String>,
+    /// Id of the call that would tell whether a key is usable, where it was refused.
+    undescribed: Option<String>,
 }
 
 impl Resource {
@@ -174,7 +176,7 @@ impl Resources {
         let rewrites = ["kms:PutKeyPolicy", "kms:CreateGrant"];
         let rewrites = rewrites.iter().map(|a| world.may(p, a, (&k.arn, home), k.own(), &direct));
         let best = [decrypt].into_iter().chain(rewrites).filter(|a| a.open).min_by_key(|a| a.unknowns.len())?;
-        Some(Decrypts { answer: Some(best), key: Some(k.index), unknowns: Vec::new() })
+        Some(Decrypts { answer: Some(best), key: Some(k.index), unknowns: k.undescribed.iter().cloned().collect() })
     }
 
     /// Those that a principal is asked about.
@@ -212,6 +214,15 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     account_admin(ctx, world);
     unread(ctx, world);
     let mut keys = Resources::new(world.of("KmsKey").filter_map(|(i, o)| key(i, o)).collect());
+    // A key may be switched off; where a call was refused that would tell, it is not known.
+    const DESCRIBE: &str = "unread:kms-describe-key";
+    if world.cluster.gaps.iter().any(|g| g.id.contains("kms-describe-key")) {
+        for k in &mut keys.all {
+            let o = world.cluster.objects.cloud.get(k.index as usize);
+            let open = o.is_some_and(|o| o.text("KeyState").is_empty());
+            k.undescribed = open.then(|| format!("{DESCRIBE}-{}", last(&k.arn)));
+        }
+    }
     keys.unusable = world
         .of("KmsKey")
         .filter(|(i, o)| key(*i, o).is_none())
@@ -366,6 +377,7 @@ fn key(index: u32, o: &CloudObject) -> Option<Resource> {
         home: String::new(),
         kms: false,
         unblocked: None,
+        undescribed: None,
     })
 }
 
@@ -380,7 +392,19 @@ fn bucket(partition: &str, index: u32, o: &CloudObject) -> Resource {
     let kms = o.text("EncryptionAlgorithm").starts_with("aws:kms") || key.is_some();
     let unread = o.spec.get("PublicAccessBlockConfiguration").is_none();
     let unblocked = unread.then(|| format!("unread:s3api-get-public-access-block-{}", o.metadata.name));
-    Resource { index, arn, policy, grants: Vec::new(), missing: Vec::new(), key, restricted, home, kms, unblocked }
+    Resource {
+        index,
+        arn,
+        policy,
+        grants: Vec::new(),
+        missing: Vec::new(),
+        key,
+        restricted,
+        home,
+        kms,
+        unblocked,
+        undescribed: None,
+    }
 }
 
 /// The name of a key, if it is one of the account's own: those of AWS let everyone of the account in through the service.
@@ -404,6 +428,7 @@ fn secret(index: u32, o: &CloudObject) -> Resource {
         home: String::new(),
         kms: false,
         unblocked: None,
+        undescribed: None,
     }
 }
 
@@ -438,6 +463,7 @@ fn one(
         let Some(way) = keys.decrypts(world, p, id, service) else { return };
         e = way.cited(e);
     }
+    let e = e.maybe(r.undescribed.clone());
     ctx.emit(resting(e.tier(if technique.ends_with("write") { 3 } else { 1 }), &answer, p.index));
 }
 

@@ -146,6 +146,11 @@ impl<'c> World<'c> {
     /// Clusters that this one may be: the only one, the one whose nodes are in its resource group, or each of several.
     pub fn clusters(&self) -> Vec<(u32, &'c CloudObject, Option<String>)> {
         let mut all: Vec<_> = self.of("AzureCluster").collect();
+        // The API server that was asked is that of one cluster, and of no other.
+        let server = self.cluster.source.server.as_str();
+        if let Some((i, c)) = all.iter().find(|(_, c)| !server.is_empty() && c.text("fqdn") == server) {
+            return vec![(*i, *c, None)];
+        }
         let ids: Vec<String> = self.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.to_lowercase()).collect();
         let ids: Vec<String> = ids.into_iter().filter(|id| !id.is_empty()).collect();
         let holds = |c: &CloudObject| {

@@ -49,6 +49,11 @@ pub fn pools(world: &World<'_>) -> Vec<Pool> {
 /// Clusters of the project that this one may be: the only one, the one that its instances name, or each of several.
 pub fn clusters<'c>(world: &World<'c>) -> Vec<(u32, &'c CloudObject, Option<String>)> {
     let mut all: Vec<_> = world.of("GcpCluster").collect();
+    // The API server that was asked is that of one cluster, and of no other.
+    let server = world.cluster.source.server.as_str();
+    if let Some((i, c)) = all.iter().find(|(_, c)| !server.is_empty() && c.text("endpoint") == server) {
+        return vec![(*i, *c, None)];
+    }
     let ids: Vec<&str> = world.cluster.objects.nodes.iter().map(|n| n.spec.provider_id.as_str()).collect();
     let ids: Vec<&str> = ids.into_iter().filter(|id| !id.is_empty()).collect();
     let named: Vec<&str> = ids
