@@ -113,6 +113,8 @@ pub enum Access {
     CreateKeys,
     /// Have an outside issuer trusted for an identity.
     Federate,
+    /// Attach identities to machines of one's own choice.
+    Attach,
     /// Run commands as root on machines.
     Machines,
     /// Run commands as root on machines that are of no scale set.
@@ -164,11 +166,12 @@ pub struct Apis {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Access; 21] = [
+    pub const ALL: [Access; 22] = [
         Access::Policy,
         Access::Impersonate,
         Access::CreateKeys,
         Access::Federate,
+        Access::Attach,
         Access::Machines,
         Access::VirtualMachines,
         Access::CommonMetadata,
@@ -195,6 +198,7 @@ impl Access {
             Access::Impersonate => "acts as every service account",
             Access::CreateKeys => "creates keys of service accounts",
             Access::Federate => "has another issuer trusted for every identity",
+            Access::Attach => "attaches every identity to a machine",
             Access::Machines => "runs commands on every machine",
             Access::VirtualMachines => "runs commands on every virtual machine",
             Access::CommonMetadata => "sets metadata of every instance",

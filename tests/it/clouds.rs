@@ -4,9 +4,10 @@ use std::process::Command;
 
 use kpath::model::Kind;
 use kpath::model::cloud::Provider;
+use kpath::snapshot::ClusterOptions;
 use serde_json::{Map, Value, json};
 
-use crate::support::{account_of, repo, text};
+use crate::support::{account_of, repo, snapshot_of, text};
 
 /// Answers by the name of their call.
 type Answers = Map<String, Value>;
@@ -540,4 +541,58 @@ fn no_value_of_metadata_and_no_text_of_a_condition_is_kept() {
     let snapshot = kpath::snapshot::import::reader::read(dir.path()).unwrap();
     let kept = format!("{:?}", snapshot.objects.cloud);
     assert!(kept.contains("enable-oslogin") && !kept.contains("hunter2"), "{kept}");
+}
+
+/// Twice as many principals and twice as much to reach give a graph that is twice as large, not four times.
+#[test]
+fn graphs_grow_with_the_account_and_not_faster() {
+    let count = |technique: &str, folder: &str, answers: &Answers, more: String| {
+        let mut texts = vec![("cluster.yaml".to_owned(), objects(technique) + &more)];
+        texts.extend(answers.iter().map(|(call, v)| (format!("{folder}/{call}.json"), v.to_string())));
+        let cluster = snapshot_of(&texts).into_cluster(&ClusterOptions { complete: true, version: None });
+        assert!(cluster.gaps.iter().all(|g| g.id.is_empty()), "{:?}", cluster.gaps);
+        kpath::rules::build(&cluster).graph.instances.len()
+    };
+    let google = |n: usize| {
+        let mut all = answers("gcp-iam-grant");
+        let email = |i: usize| format!("sa-{i}@p1.iam.gserviceaccount.com");
+        let members: Vec<String> = (0..n).map(|i| format!("serviceAccount:{}", email(i))).collect();
+        let roles =
+            ["roles/secretmanager.secretAccessor", "roles/iam.serviceAccountTokenCreator", "roles/compute.admin"];
+        let bindings: Vec<Value> = roles.iter().map(|r| json!({"role": r, "members": members})).collect();
+        all.insert("projects-get-iam-policy-p1".into(), json!({"bindings": bindings}));
+        let accounts: Vec<Value> =
+            (0..n).map(|i| json!({"email": email(i), "uniqueId": format!("{i}0"), "projectId": "p1"})).collect();
+        all.insert("iam-service-accounts-list".into(), json!(accounts));
+        let secrets: Vec<Value> = (0..n).map(|i| json!({"name": format!("projects/p1/secrets/s-{i}")})).collect();
+        all.insert("secrets-list".into(), json!(secrets));
+        count("gcp-iam-grant", "gcp", &all, String::new())
+    };
+    let azure = |n: usize| {
+        let mut all = answers("azure-vmss-runcommand");
+        let id = |i: usize| {
+            format!("{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i-{i}")
+        };
+        let identities: Vec<Value> = (0..n)
+            .map(|i| json!({"id": id(i), "name": format!("i-{i}"), "principalId": format!("p-{i}"), "clientId": format!("c-{i}")}))
+            .collect();
+        all.insert("identity-list".into(), json!(identities));
+        let roles = (0..n).map(|i| {
+            let mut one = assign("Contributor", SUBSCRIPTION)[0].clone();
+            one["principalId"] = json!(format!("p-{i}"));
+            one["id"] = json!(format!("/x/roleAssignments/{i}"));
+            one
+        });
+        all.insert("role-assignment-list".into(), Value::Array(roles.collect()));
+        let pool = format!(
+            "{SUBSCRIPTION}/resourceGroups/mc_rg_aks1_westeurope/providers/Microsoft.Compute/virtualMachineScaleSets/pool1"
+        );
+        let nodes = (0..n).map(|i| {
+            format!("---\napiVersion: v1\nkind: Node\nmetadata: {{name: n-{i}}}\nspec: {{providerID: \"azure://{pool}/virtualMachines/{i}\"}}\n")
+        });
+        count("azure-vmss-runcommand", "azure", &all, nodes.collect())
+    };
+    for (name, small, large) in [("gcp", google(100), google(200)), ("azure", azure(100), azure(200))] {
+        assert!(large < small * 3, "{name}: {small} {large}");
+    }
 }

@@ -186,13 +186,8 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>) {
         ["Microsoft.Compute/virtualMachineScaleSets/write", "Microsoft.Compute/virtualMachines/write"];
     for (n, m, unknowns) in both(&|a| allows(a, &[ATTACH], false), &|a| allows(a, &WRITE, false)) {
         let (Some(a), Some(b)) = (world.assignments.get(n), world.assignments.get(m)) else { continue };
-        for (index, o) in world.of("AzureIdentity").filter(|(i, o)| *i != a.principal && covers(scope(a), o.text("id")))
-        {
-            let e = Emit::new("azure-imds-kubelet-identity", Fact::CloudPrincipal(index));
-            let e = e.from(Fact::CloudPrincipal(a.principal)).tier(3);
-            let e = assigned(assigned(e, world, a, &unknowns), world, b, &[]);
-            ctx.emit(e.because(cloud(index), "/spec/id", o.text("id").to_owned(), "the identity that is attached"));
-        }
+        let e = Emit::scope(Fact::CloudHolds(Access::Attach, a.scope)).from(Fact::CloudPrincipal(a.principal));
+        ctx.emit(assigned(assigned(e, world, a, &unknowns), world, b, &[]));
     }
 }
 
@@ -293,6 +288,13 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>) {
         for access in [Access::Machines, Access::VirtualMachines] {
             if held(ctx, access) {
                 nodes(ctx, world, (scope, at), access, &clusters);
+            }
+        }
+        if held(ctx, Access::Attach) {
+            for (index, o) in world.of("AzureIdentity").filter(|(_, o)| covers(at, o.text("id"))) {
+                let e = Emit::new("azure-imds-kubelet-identity", Fact::CloudPrincipal(index));
+                let e = e.from(Fact::CloudHolds(Access::Attach, scope)).tier(3);
+                ctx.emit(e.because(cloud(index), "/spec/id", o.text("id").to_owned(), "the identity that is attached"));
             }
         }
         if held(ctx, Access::Federate) {
