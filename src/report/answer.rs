@@ -386,6 +386,7 @@ pub fn missing(id: &str) -> Missing {
         "gke-cluster" => format!("whether this is the GKE cluster {arg}"),
         "aks-cluster" => format!("whether this is the AKS cluster {arg}"),
         "token-issuer" => format!("whether the tokens of the cluster have the issuer {arg}"),
+        "key-ring" => format!("whether the policy of a key ring that was read is that of the ring of key {arg}"),
         "gke-dataplane" => {
             "whether the cluster has Dataplane V2, and which address of the metadata server policies see".into()
         }

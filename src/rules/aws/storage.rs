@@ -243,7 +243,7 @@ fn copy(
     let made = best("ec2:CreateSnapshot")?;
     let read = || Some(vec![best(BLOCKS[0])?, best(BLOCKS[1])?]);
     let (ways, decrypts) = match encrypted {
-        Some(true) => (read()?, Some(keys.decrypts(world, p, key, "ec2")?)),
+        Some(true) => (read()?, Some(keys.decrypts(world, p, (key, &world.account), "ec2")?)),
         _ => (best(SHARE).map(|a| vec![a]).or_else(read)?, None),
     };
     let unknown = encrypted.is_none().then(|| "unread:ec2-describe-volumes".to_owned());

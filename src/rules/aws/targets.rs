@@ -152,8 +152,16 @@ impl Resources {
     }
 
     /// How a principal has a service decrypt with a key; nothing where it cannot.
-    pub(super) fn decrypts(&self, world: &World<'_>, p: &Principal, id: &str, service: &str) -> Option<Decrypts> {
-        let id = self.aliases.get(id).map_or(id, String::as_str);
+    pub(super) fn decrypts(
+        &self,
+        world: &World<'_>,
+        p: &Principal,
+        (id, account): (&str, &str),
+        service: &str,
+    ) -> Option<Decrypts> {
+        // Aliases are names of one account.
+        let alias = if account == world.account { id.to_owned() } else { format!("{account}:{id}") };
+        let id = self.aliases.get(&alias).map_or(id, String::as_str);
         let missing = |id: String| Decrypts { answer: None, key: None, unknowns: vec![id] };
         let Some(k) = self.named(last(id)) else {
             // A key that is switched off serves nobody; an alias is another name of one.
@@ -460,7 +468,7 @@ fn one(
         _ => "s3",
     };
     if let (Some(id), "aws-secretsmanager-read" | "aws-s3-read") = (&r.key, technique) {
-        let Some(way) = keys.decrypts(world, p, id, service) else { return };
+        let Some(way) = keys.decrypts(world, p, (id, account), service) else { return };
         e = way.cited(e);
     }
     let e = e.maybe(r.undescribed.clone());

@@ -184,8 +184,19 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>) {
     const ATTACH: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
     const WRITE: [&str; 2] =
         ["Microsoft.Compute/virtualMachineScaleSets/write", "Microsoft.Compute/virtualMachines/write"];
-    for (n, m, unknowns) in both(&|a| allows(a, &[ATTACH], false), &|a| allows(a, &WRITE, false)) {
-        let (Some(a), Some(b)) = (world.assignments.get(n), world.assignments.get(m)) else { continue };
+    // The write that is held with the fewest conditions is enough.
+    let mut writes: BTreeMap<u32, (&Assignment, Vec<String>)> = BTreeMap::new();
+    for a in &world.assignments {
+        let Some(u) = allows(a, &WRITE, false) else { continue };
+        if writes.get(&a.principal).is_none_or(|(_, old)| old.len() > u.len()) {
+            writes.insert(a.principal, (a, u));
+        }
+    }
+    for a in &world.assignments {
+        let (Some(mut unknowns), Some((b, more))) = (allows(a, &[ATTACH], false), writes.get(&a.principal)) else {
+            continue;
+        };
+        unknowns.extend(more.iter().cloned());
         let e = Emit::scope(Fact::CloudHolds(Access::Attach, a.scope)).from(Fact::CloudPrincipal(a.principal));
         ctx.emit(assigned(assigned(e, world, a, &unknowns), world, b, &[]));
     }

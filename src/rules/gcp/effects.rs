@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::depending;
 use super::joins::{clusters, node};
 use super::machines::{Machine, machines};
-use super::roles::{ACT_AS, CLUSTER_ADMIN, PERMISSIONS, STARTS, UPDATE_ROLE};
+use super::roles::{ACT_AS, CLUSTER_ADMIN, STARTS, UPDATE_ROLE};
 use super::world::{Given, World, cloud};
 use crate::model::cloud::CloudObject;
 use crate::rules::ctx::{Ctx, Emit};
@@ -17,10 +17,15 @@ use crate::rules::fact::{Access, Apis, Fact, Subject};
 pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     memberships(ctx, world);
     let machines = machines(world);
-    let accounts: BTreeSet<u32> = machines
-        .iter()
-        .filter_map(|m| world.find("GcpServiceAccount", m.account.as_deref()?).map(|(i, _)| i))
-        .collect();
+    let mut accounts = Accounts::new();
+    for m in &machines {
+        let id = ctx.cluster.objects.nodes.get(m.node as usize).map_or("", |n| n.spec.provider_id.as_str());
+        let project = id.strip_prefix("gce://").and_then(|r| r.split('/').next()).unwrap_or_default();
+        let account = m.account.as_deref().and_then(|a| world.find("GcpServiceAccount", a));
+        if let (Some((a, _)), Some((p, _))) = (account, world.find("GcpProject", project)) {
+            accounts.entry(a).or_default().insert(p);
+        }
+    }
     for (principal, given) in &world.given {
         basic(ctx, world, *principal, given);
     }
@@ -159,65 +164,89 @@ pub fn disabled(o: &CloudObject) -> bool {
 }
 
 /// Metadata of instances: to change it takes the right to act as their service account too, of the same principal.
-fn metadata(
-    ctx: &mut Ctx<'_>,
-    world: &World<'_>,
-    who: &Who<'_>,
-    g: &Given<'_>,
-    access: Access,
-    accounts: &BTreeSet<u32>,
-) {
+fn metadata(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>, g: &Given<'_>, access: Access, nodes: &Accounts) {
     let Some(denied) = allowed(world, who.p, &world.permissions(g, access), g.object) else { return };
     if !is_level(world, g.object) {
         return;
     }
-    let step = |to: u32| {
+    let step = |to: u32, more: &[String]| {
         let e = Emit::new(granting(who.p), Fact::CloudHolds(access, to)).from(who.from);
-        depending(because(e, g, who.p), &denied)
+        depending(depending(because(e, g, who.p), &denied), more)
     };
-    let acts: Vec<&Given<'_>> = who.given.iter().filter(|a| has(a, ACT_AS)).collect();
-    for a in acts.iter().filter(|a| is_level(world, a.object)) {
+    let acts: Vec<(&Given<'_>, Vec<String>)> = who
+        .given
+        .iter()
+        .filter(|a| has(a, ACT_AS))
+        .filter_map(|a| Some((a, world.denied(Some(who.p), ACT_AS, a.object)?)))
+        .collect();
+    for (a, more) in acts.iter().filter(|(a, _)| is_level(world, a.object)) {
         if let Some(to) = narrower(world, g.object, a.object) {
-            ctx.emit(because(step(to), a, who.p));
+            ctx.emit(because(step(to, more), a, who.p));
         }
     }
-    for account in accounts {
-        let own: Vec<&&Given<'_>> = acts.iter().filter(|a| a.object == *account).collect();
-        for a in &own {
-            ctx.emit(because(step(*account), a, who.p));
+    for (account, projects) in nodes {
+        // The instances are below what the right is held for.
+        if !projects.iter().any(|p| narrower(world, *p, g.object) == Some(*p)) {
+            continue;
+        }
+        let own: Vec<&(&Given<'_>, Vec<String>)> = acts.iter().filter(|(a, _)| a.object == *account).collect();
+        for (a, more) in own.iter().copied() {
+            ctx.emit(because(step(*account, more), a, who.p));
         }
         let Some(o) = world.cluster.objects.cloud.get(*account as usize) else { continue };
         if own.is_empty() && o.spec.get("bindings").is_none() && !world.searched() {
             let id = format!("unread:gcloud-iam-service-accounts-get-iam-policy-{}", o.metadata.name);
-            ctx.emit(step(*account).unless_known(id));
+            ctx.emit(step(*account, &[id]));
         }
     }
 }
 
+/// Service accounts of nodes, each with the projects of those nodes.
+type Accounts = BTreeMap<u32, BTreeSet<u32>>;
+
 /// What takes two permissions of one principal: everything in clusters, and a custom role that it widens for itself.
 fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
     let levels: Vec<&Given<'_>> = who.given.iter().filter(|g| is_level(world, g.object)).collect();
-    let custom = who.given.iter().find(|g| !g.role.starts_with("roles/"));
-    for g in &levels {
-        if let Some(custom) = custom.filter(|_| g.holds.is_some() && has(g, UPDATE_ROLE))
-            && let Some(denied) = world.denied(Some(who.p), UPDATE_ROLE, g.object)
+    for g in levels.iter().filter(|g| g.holds.is_some() && has(g, UPDATE_ROLE)) {
+        let Some(denied) = world.denied(Some(who.p), UPDATE_ROLE, g.object) else { continue };
+        // The role is one of what the right is held for, and gives what it holds where it is bound.
+        for custom in
+            levels.iter().filter(|c| home(world, c.role).is_some_and(|h| narrower(world, h, g.object) == Some(h)))
         {
-            let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::Policy, g.object)).from(who.from).tier(3);
+            let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::Policy, custom.object)).from(who.from).tier(3);
             ctx.emit(depending(because(because(e, g, who.p), custom, who.p), &denied));
         }
-        for other in &levels {
-            let both = CLUSTER_ADMIN.iter().any(|[a, b]| has(g, a) && has(other, b));
-            // One role that holds both says it alone.
-            let alone = |x: &Given<'_>| CLUSTER_ADMIN.iter().any(|pair| pair.iter().all(|p| has(x, p)));
-            if !both || (!std::ptr::eq(*g, *other) && (alone(g) || alone(other))) {
-                continue;
-            }
+    }
+    let alone = |g: &Given<'_>| CLUSTER_ADMIN.iter().any(|pair| pair.iter().all(|p| has(g, p)));
+    for g in &levels {
+        // One role that holds both says it alone.
+        let others: Vec<&Given<'_>> = match alone(g) {
+            true => vec![*g],
+            false => levels.iter().copied().filter(|o| !alone(o)).collect(),
+        };
+        for other in others {
             let Some(to) = narrower(world, g.object, other.object) else { continue };
-            let Some(denied) = allowed(world, who.p, &CLUSTER_ADMIN.concat(), to) else { continue };
+            let free = |[a, b]: &[&str; 2]| {
+                let mut ids = world.denied(Some(who.p), a, to)?;
+                ids.extend(world.denied(Some(who.p), b, to)?);
+                (has(g, a) && has(other, b)).then_some(ids)
+            };
+            let Some(denied) = CLUSTER_ADMIN.iter().filter_map(free).min_by_key(Vec::len) else { continue };
             let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::ClusterAdmin, to)).from(who.from);
             ctx.emit(depending(because(because(e, g, who.p), other, who.p), &denied));
         }
     }
+}
+
+/// The project or the organization that a custom role is of.
+fn home(world: &World<'_>, role: &str) -> Option<u32> {
+    let mut parts = role.split('/');
+    let kind = match parts.next()? {
+        "projects" => "GcpProject",
+        "organizations" => "GcpOrganization",
+        _ => return None,
+    };
+    world.find(kind, parts.next()?).map(|(i, _)| i)
 }
 
 /// The constraint that forbids keys of service accounts.
@@ -253,15 +282,18 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
             _ => continue,
         };
         let Some(denied) = world.denied(Some(who.p), ACT_AS, a.object).filter(|_| to != who.from) else { continue };
-        for start in &starts {
-            let Some(more) = allowed(world, who.p, &STARTS, start.object) else { continue };
-            // Other projects run an account only where the organization lets them.
-            let near = home.is_some_and(|h| narrower(world, h, start.object).is_some());
-            let across = "unread:gcloud-org-policies-describe-iam.disableCrossProjectServiceAccountUsage";
-            let e = Emit::new("gcp-sa-impersonation", to).from(who.from).tier(3);
-            let e = because(because(e, a, who.p), start, who.p).maybe((!near).then(|| across.to_owned()));
-            ctx.emit(depending(depending(e, &denied), &more));
-        }
+        // Other projects run an account only where the organization lets them: the nearest start is enough.
+        let near = |s: &Given<'_>| home.is_some_and(|h| narrower(world, h, s.object).is_some());
+        let held = |s: &Given<'_>| {
+            let own: Vec<&str> = STARTS.iter().copied().filter(|p| has(s, p)).collect();
+            allowed(world, who.p, &own, s.object)
+        };
+        let best = starts.iter().filter_map(|s| Some((*s, held(s)?))).min_by_key(|(s, more)| (!near(s), more.len()));
+        let Some((start, more)) = best else { continue };
+        let across = "unread:gcloud-org-policies-describe-iam.disableCrossProjectServiceAccountUsage";
+        let e = Emit::new("gcp-sa-impersonation", to).from(who.from).tier(3);
+        let e = because(because(e, a, who.p), start, who.p).maybe((!near(start)).then(|| across.to_owned()));
+        ctx.emit(depending(depending(e, &denied), &more));
     }
 }
 
@@ -270,7 +302,8 @@ fn memberships(ctx: &mut Ctx<'_>, world: &World<'_>) {
     everybody(ctx, world);
     let find = |email: &str| {
         let account = world.find("GcpServiceAccount", email);
-        account.or_else(|| world.find("GcpMember", &format!("user:{email}")))
+        let account = account.or_else(|| world.find("GcpMember", &format!("user:{email}")));
+        account.or_else(|| world.find("GcpMember", &format!("group:{email}")))
     };
     for (index, m) in world.of("GcpMember") {
         // Only what was read of a group is known; what was not is among the calls that are missing.
@@ -281,14 +314,20 @@ fn memberships(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 ctx.emit(e.because(cloud(index), at, email.to_owned(), "the principal is in the group"));
             }
         }
-        let all = m.metadata.name.strip_suffix("/type/ServiceAccount");
-        if let Some(project) = all.and_then(|l| l.rsplit('/').next()) {
-            let Some(project) = world.project_named(project) else { continue };
-            for (p, _) in world.of("GcpServiceAccount").filter(|(_, a)| world.project_of(a) == project) {
-                let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p));
-                let name = m.metadata.name.clone();
-                ctx.emit(e.because(cloud(index), "/metadata/name", name, "every service account of the project"));
-            }
+        let Some(level) = m.metadata.name.strip_suffix("/type/ServiceAccount") else { continue };
+        let mut parts = level.rsplit('/');
+        let (Some(name), Some(kind)) = (parts.next(), parts.next()) else { continue };
+        let top = match kind {
+            "projects" => world.project_named(name).and_then(|p| world.find("GcpProject", &p)),
+            "folders" => world.find("GcpFolder", name),
+            "organizations" => world.find("GcpOrganization", name),
+            _ => None,
+        };
+        let Some((top, _)) = top else { continue };
+        for (p, _) in world.of("GcpServiceAccount").filter(|(_, a)| world.above(a).contains(&top)) {
+            let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(p));
+            let name = m.metadata.name.clone();
+            ctx.emit(e.because(cloud(index), "/metadata/name", name, "every service account of the level"));
         }
     }
 }
@@ -352,11 +391,8 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
             }
             for access in Access::ALL.into_iter().filter(|a| *a != Access::Policy) {
                 // A deny policy may stand in the way of the role that is given.
-                let mut denies: Vec<String> = Vec::new();
-                for p in PERMISSIONS.iter().filter(|(a, _)| *a == access).flat_map(|(_, p)| *p) {
-                    denies.extend(world.denied(None, p, index).unwrap_or_else(|| vec!["deny-policy:all".to_owned()]));
-                }
-                let denies: Vec<String> = denies.into_iter().filter(|d| d.starts_with("deny-policy:")).collect();
+                let denies =
+                    world.denied_below(access, None, index).unwrap_or_else(|| vec!["deny-policy:all".to_owned()]);
                 let e = Emit::scope(Fact::CloudHolds(access, index)).from(Fact::CloudHolds(Access::Policy, index));
                 let e = depending(e, &denies);
                 ctx.emit(e.tier(3).because(
@@ -394,8 +430,10 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
                 continue;
             }
             for index in &all {
+                let Some(denies) = world.denied_below(access, Some(parent), *index) else { continue };
                 let e = Emit::new("gcp-sa-impersonation", Fact::CloudPrincipal(*index)).from(from).tier(2);
                 let e = if access == Access::CreateKeys { depending(e, &keys_unknown(world)) } else { e };
+                let e = depending(e, &denies);
                 ctx.emit(e.because(cloud(*index), "/metadata/name", "", "the service account is of the project"));
             }
         }
@@ -404,10 +442,16 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
         [("GcpKmsKey", Access::Decrypt), ("GcpSecret", Access::ReadSecrets), ("GcpBucket", Access::ReadObjects)]
     {
         for (index, o) in world.of(kind) {
-            for parent in world.above(o).into_iter().take(1) {
+            let near = world.above(o).into_iter().take(1).map(|p| (p, None));
+            // A ring that is known by its name alone may be another.
+            let ring = world.ring_of(o).filter(|(_, sure)| !sure && kind == "GcpKmsKey");
+            let ring = ring.map(|(r, _)| (r, Some(format!("key-ring:{}", o.metadata.name))));
+            for (parent, unknown) in near.chain(ring) {
                 let from = Fact::CloudHolds(access, parent);
+                let Some(denies) = world.denied_below(access, Some(parent), index) else { continue };
                 if ctx.facts.find(&from).is_some() {
                     let e = Emit::new("gcp-iam-grant", Fact::CloudResource(index)).from(from);
+                    let e = depending(e, &denies).maybe(unknown);
                     ctx.emit(e.because(cloud(index), "/metadata/name", "", "it is below what the role is given for"));
                 }
             }
@@ -421,8 +465,9 @@ fn inherited(ctx: &mut Ctx<'_>, world: &World<'_>, index: u32, o: &CloudObject, 
     for parent in world.above(o) {
         for access in accesses {
             let from = Fact::CloudHolds(*access, parent);
+            let Some(denies) = world.denied_below(*access, Some(parent), index) else { continue };
             if ctx.facts.find(&from).is_some() {
-                let e = Emit::scope(Fact::CloudHolds(*access, index)).from(from);
+                let e = depending(Emit::scope(Fact::CloudHolds(*access, index)).from(from), &denies);
                 ctx.emit(e.because(
                     cloud(index),
                     "/metadata/name",
@@ -443,7 +488,7 @@ fn instances(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
         let id = ctx.cluster.objects.nodes.get(*n as usize).map(|x| x.spec.provider_id.clone()).unwrap_or_default();
         let project = id.strip_prefix("gce://").and_then(|r| r.split('/').next()).unwrap_or_default();
         let parent = world.find("GcpProject", project);
-        let instance = world.find("GcpInstance", id.rsplit('/').next().unwrap_or_default());
+        let instance = world.instance(&id);
         let set = |key: &str| {
             instance.and_then(|(_, i)| i.spec.pointer(&format!("/metadata/{key}"))?.as_str()).and_then(boolean)
         };

@@ -58,7 +58,7 @@ pub fn clusters<'c>(world: &World<'c>) -> Vec<(u32, &'c CloudObject, Option<Stri
     let ids: Vec<&str> = ids.into_iter().filter(|id| !id.is_empty()).collect();
     let named: Vec<&str> = ids
         .iter()
-        .filter_map(|id| world.find("GcpInstance", id.rsplit('/').next()?))
+        .filter_map(|id| world.instance(id))
         .filter_map(|(_, i)| i.spec.pointer("/metadata/cluster-name")?.as_str())
         .collect();
     if let Some(name) = named.first().filter(|n| named.iter().all(|x| x == *n))

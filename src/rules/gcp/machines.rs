@@ -80,8 +80,7 @@ pub fn machines<'c>(world: &World<'c>) -> Vec<Machine<'c>> {
     let nodes = world.cluster.objects.nodes.iter().zip(0u32..);
     let own = nodes.filter(|(n, _)| n.spec.provider_id.starts_with("gce://"));
     let made = |(n, node): (&'c crate::model::objects::Node, u32), found: Option<Candidate<'c>>| {
-        let id = n.spec.provider_id.rsplit('/').next().unwrap_or_default();
-        let instance = world.find("GcpInstance", id);
+        let instance = world.instance(&n.spec.provider_id);
         let of =
             found.as_ref().and_then(|f| f.3).or_else(|| all.first().filter(|_| all.len() == 1).map(|(_, c, _)| *c));
         let automatic = of.is_some_and(|c| c.spec.pointer("/autopilot/enabled") == Some(&Value::Bool(true)));

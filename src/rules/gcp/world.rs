@@ -36,6 +36,8 @@ pub struct World<'c> {
     /// Project of the cluster's nodes, or the only one that was read.
     pub project: String,
     denies: Vec<Deny<'c>>,
+    /// Projects by their number.
+    numbers: BTreeMap<String, String>,
     /// Ids of deny policies that were not read.
     unread: Vec<String>,
 }
@@ -54,8 +56,21 @@ struct Deny<'c> {
 impl<'c> World<'c> {
     /// Reads the policies.
     pub fn new(cluster: &'c Cluster) -> Self {
-        let mut world =
-            World { cluster, given: BTreeMap::new(), project: String::new(), denies: Vec::new(), unread: Vec::new() };
+        let mut world = World {
+            cluster,
+            given: BTreeMap::new(),
+            project: String::new(),
+            denies: Vec::new(),
+            numbers: BTreeMap::new(),
+            unread: Vec::new(),
+        };
+        for (_, p) in world.of("GcpProject") {
+            let said = p.spec.get("projectNumber").map(|v| v.to_string().trim_matches('"').to_owned());
+            let default = p.text("defaultServiceAccount").split_once('-').map(|(n, _)| n.to_owned());
+            if let Some(number) = said.or(default) {
+                world.numbers.insert(number, p.metadata.name.clone());
+            }
+        }
         world.project = world.own_project();
         world.read_denies();
         for (object, o) in (0u32..).zip(&cluster.objects.cloud) {
@@ -183,6 +198,47 @@ impl<'c> World<'c> {
         Some(out)
     }
 
+    /// What deny policies between two levels say of an access that is held at the upper one, by whomever: nothing where each
+    /// of its permissions is denied to everybody, else ids of what may be in the way.
+    pub fn denied_below(&self, access: Access, upper: Option<u32>, lower: u32) -> Option<Vec<String>> {
+        if self.denies.is_empty() {
+            return Some(Vec::new());
+        }
+        let all: Vec<&str> = match roles::PERMISSIONS.iter().find(|(a, _)| *a == access) {
+            Some((_, permissions)) => permissions.to_vec(),
+            None if access == Access::ClusterAdmin => roles::CLUSTER_ADMIN.concat(),
+            None => return Some(Vec::new()),
+        };
+        let between = |d: &&Deny<'c>| {
+            self.attached(d.attachment, lower).is_some()
+                && upper.is_none_or(|u| self.attached(d.attachment, u).is_none())
+        };
+        let denies: Vec<&Deny<'c>> = self.denies.iter().filter(between).collect();
+        let of = |permission: &str| {
+            let (service, rest) = permission.split_once('.').unwrap_or((permission, ""));
+            let service = if service == "resourcemanager" { "cloudresourcemanager" } else { service };
+            let full = format!("{service}.googleapis.com/{rest}");
+            let mut open = Vec::new();
+            for d in denies.iter().filter(|d| d.permissions.iter().any(|p| matches_action(p, &full))) {
+                let everybody = d.principals.iter().any(|p| p.ends_with("/public:all"));
+                if everybody && !d.open && self.attached(d.attachment, lower) == Some(true) {
+                    return None;
+                }
+                // Those that have no role anywhere are nobody's way.
+                let known = |p: &&str| {
+                    self.given.keys().any(|i| {
+                        self.cluster.objects.cloud.get(*i as usize).is_some_and(|o| means(p, Some(o)).is_some())
+                    })
+                };
+                if everybody || d.principals.iter().any(known) {
+                    open.push(format!("deny-policy:{}", d.name.rsplit('/').next().unwrap_or_default()));
+                }
+            }
+            Some(open)
+        };
+        all.iter().filter_map(|p| of(p)).min_by_key(Vec::len)
+    }
+
     /// Whether what a policy is attached to is an object or above it, for sure or perhaps; nothing where it is elsewhere.
     fn attached(&self, attachment: &str, on: u32) -> Option<bool> {
         let o = self.cluster.objects.cloud.get(on as usize)?;
@@ -215,6 +271,8 @@ impl<'c> World<'c> {
         let from_path = || segment(o.text("path"), "projects").or(segment(o.text("selfLink"), "projects"));
         let own = match o.kind() {
             "GcpProject" => Some(o.metadata.name.as_str()),
+            // Above projects there is none.
+            "GcpFolder" | "GcpOrganization" => return String::new(),
             "GcpServiceAccount" => {
                 let said = Some(o.text("projectId")).filter(|p| !p.is_empty());
                 // Accounts of Google are of no project that was read.
@@ -260,11 +318,7 @@ impl<'c> World<'c> {
         if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let own = |p: &CloudObject| {
-            let text = p.spec.get("projectNumber").map(|v| v.to_string()).unwrap_or_default();
-            text.trim_matches('"') == number || p.text("defaultServiceAccount").starts_with(&format!("{number}-"))
-        };
-        let named = self.of("GcpProject").find(|(_, p)| own(p)).map(|(_, p)| p.metadata.name.clone());
+        let named = self.numbers.get(number).cloned();
         // Where no project says its number, the only one that was read may have it.
         let silent = || {
             let mut all = self.of("GcpProject");
@@ -274,17 +328,43 @@ impl<'c> World<'c> {
         named.or_else(|| silent().then(|| self.project.clone()))
     }
 
+    /// The ring of a key, and whether it is that one for sure: one that is known by its name alone may be another.
+    pub fn ring_of(&self, key: &CloudObject) -> Option<(u32, bool)> {
+        let (ring, _) = key.text("path").split_once("/cryptoKeys/")?;
+        let name = segment(ring, "keyRings")?;
+        let (index, r) = self.find("GcpKeyRing", name).or_else(|| self.find("GcpKeyRing", ring))?;
+        if !r.text("path").is_empty() {
+            return (r.text("path") == ring).then_some((index, true));
+        }
+        if self.project_of(key) != self.project {
+            return None;
+        }
+        let rings: BTreeSet<&str> = self
+            .of("GcpKmsKey")
+            .filter_map(|(_, k)| k.text("path").split_once("/cryptoKeys/"))
+            .map(|(r, _)| r)
+            .filter(|r| segment(r, "keyRings") == Some(name))
+            .collect();
+        Some((index, rings.len() == 1))
+    }
+
+    /// The instance that a node is, `gce://PROJECT/ZONE/NAME`: others may have its name.
+    pub fn instance(&self, provider_id: &str) -> Option<(u32, &'c CloudObject)> {
+        let mut parts = provider_id.strip_prefix("gce://")?.split('/');
+        let (project, zone, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let is = |o: &CloudObject| {
+            let link = o.text("selfLink");
+            link.is_empty() || (segment(link, "projects") == Some(project) && segment(link, "zones") == Some(zone))
+        };
+        let by_name = self.find("GcpInstance", name).filter(|(_, o)| is(o));
+        let link = format!("https://www.googleapis.com/compute/v1/projects/{project}/zones/{zone}/instances/{name}");
+        by_name.or_else(|| self.find("GcpInstance", &link))
+    }
+
     /// What is above an object, nearest first: the key ring of a key, its project, folders, the organization.
     pub fn above(&self, o: &CloudObject) -> Vec<u32> {
         let mut out = Vec::new();
-        if let Some((ring, _)) = o.text("path").split_once("/cryptoKeys/") {
-            let own = |(_, r): &(u32, &CloudObject)| match r.text("path") {
-                // Known by its name alone: a ring of the cluster's own project.
-                "" => segment(ring, "keyRings") == Some(&r.metadata.name) && self.project_of(o) == self.project,
-                path => path == ring,
-            };
-            out.extend(self.of("GcpKeyRing").filter(own).map(|(i, _)| i));
-        }
+        out.extend(self.ring_of(o).filter(|(_, sure)| *sure).map(|(i, _)| i));
         if o.kind() != "GcpProject" {
             out.extend(self.find("GcpProject", &self.project_of(o)).map(|(i, _)| i));
         }
@@ -338,13 +418,19 @@ fn means(denied: &str, principal: Option<&CloudObject>) -> Option<bool> {
         return Some(true);
     }
     if let Some((_, email)) = denied.split_once("/serviceAccounts/") {
-        return (email == name).then_some(true);
+        let other = p.kind() == "GcpServiceAccount" || name.starts_with("user:");
+        if email == name || other {
+            return (email == name).then_some(true);
+        }
     }
-    if let Some(email) = denied.strip_prefix("principal://goog/subject/") {
-        return (name == email || name.strip_prefix("user:") == Some(email)).then_some(true);
+    let subject = denied.strip_prefix("principal://goog/subject/");
+    if subject.is_some_and(|email| name == email || name.strip_prefix("user:") == Some(email)) {
+        return Some(true);
     }
-    // Another single principal is not this one; a set may have it.
-    (!denied.starts_with("principal://")).then_some(false)
+    // Another single principal is not this one; a set may have it, and this one may be a set that has it.
+    let set = !matches!(p.kind(), "GcpServiceAccount") && !name.starts_with("user:") && !name.starts_with("principal:");
+    let set = set && !name.starts_with("serviceAccount:");
+    (set || !denied.starts_with("principal://")).then_some(false)
 }
 
 /// The segment of a path or a link after another.

@@ -2,9 +2,12 @@
 //!
 //! List answers name objects; an answer about one completes it. What an answer has that no rule reads is dropped.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::cloud::{Account, after, kept, last, list, text};
+use crate::model::cloud::scope;
 use crate::model::decode::percent_decoded;
 
 /// How the answer of a call is taken up: the beginning of the file's name, and what reads it. `rest` is what follows in
@@ -247,8 +250,6 @@ const CALLS: [(&str, Reader); 48] = [
     ("s3api-list-buckets", |a, _, v| {
         for b in list(v, "Buckets") {
             a.put("S3Bucket", text(b, "Name"), b, &[]);
-            let account = json!(a.scope());
-            a.set("S3Bucket", text(b, "Name"), "Account", Some(&account).filter(|v| **v != json!("")));
         }
     }),
     ("s3api-get-bucket-policy", |a, rest, v| {
@@ -307,12 +308,14 @@ pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
 /// their definition says.
 pub(super) fn place(account: &mut Account) {
     place_versions(account);
-    for name in account.names("EcrRepository").into_iter().filter(|n| !n.contains('/')) {
-        let end = format!("/{name}");
-        let longer: Vec<String> = account.names("EcrRepository").into_iter().filter(|n| n.ends_with(&end)).collect();
-        let bare = !account.entry("EcrRepository", &name).contains_key("repositoryArn");
-        if let ([one], true) = (longer.as_slice(), bare) {
-            account.rename("EcrRepository", &name, one);
+    let mut ends: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in account.names("EcrRepository").into_iter().filter(|n| n.contains('/')) {
+        ends.entry(last(&name).to_owned()).or_default().push(name);
+    }
+    for (end, longer) in ends {
+        let bare = account.objects.get(&("EcrRepository".to_owned(), end.clone()));
+        if let ([one], Some(false)) = (longer.as_slice(), bare.map(|o| o.contains_key("repositoryArn"))) {
+            account.rename("EcrRepository", &end, one);
         }
     }
     for task in account.names("EcsTask") {
@@ -334,20 +337,29 @@ fn place_versions(account: &mut Account) {
         .filter_map(|((_, name), v)| Some((name.clone(), v.get("Document")?.clone())))
         .collect();
     account.objects.retain(|(kind, _), _| kind != "Version");
+    let scopes: Vec<String> =
+        account.names("Account").iter().map(|n| scope(n).0.to_owned()).filter(|a| !a.is_empty()).collect();
     for (name, d) in versions {
+        let (of, name) = scope(&name);
         let Some((policy, version)) = name.split_once(' ') else { continue };
         let own: Vec<(String, String)> = account
             .objects
             .iter()
             .filter(|((kind, arn), p)| {
                 let default = p.get("DefaultVersionId").and_then(Value::as_str).unwrap_or(version);
-                kind == "IamPolicy" && last(arn) == policy && default == version
+                // Policies of the account that was asked, and of AWS.
+                let home = arn.split(':').nth(4).unwrap_or_default();
+                let here = home == "aws" || if of.is_empty() { !scopes.iter().any(|s| s == home) } else { home == of };
+                kind == "IamPolicy" && last(arn) == policy && default == version && here
             })
             .map(|(k, _)| k.clone())
             .collect();
         match own.as_slice() {
-            [(_, arn)] => account.set("IamPolicy", &arn.clone(), "Document", Some(&d)),
-            [] => account.set("IamPolicy", policy, "Document", Some(&d)),
+            // What is there already said its ARN.
+            [(_, arn)] if !account.entry("IamPolicy", &arn.clone()).contains_key("Document") => {
+                account.set("IamPolicy", &arn.clone(), "Document", Some(&d));
+            }
+            [] if of.is_empty() => account.set("IamPolicy", policy, "Document", Some(&d)),
             _ => {}
         }
     }

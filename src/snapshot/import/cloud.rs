@@ -19,16 +19,18 @@ pub struct Account {
 }
 
 /// Kinds whose names are used again in other accounts.
-const SCOPED: [&str; 9] = [
+const SCOPED: [&str; 11] = [
     "Account",
     "IamGroup",
     "IamInstanceProfile",
     "IamRole",
     "IamUser",
+    "KmsAlias",
     "KmsKey",
     "OpenIDConnectProvider",
     "Organization",
     "SecretsManagerSecret",
+    "Version",
 ];
 
 impl Account {
@@ -40,6 +42,10 @@ impl Account {
         let account = format!("{folder}:");
         self.about(if scope(&account).0.is_empty() { "" } else { folder });
         let known = self.take(provider, stem.strip_suffix(".json").unwrap_or(stem), value);
+        if known && !self.scope.is_empty() {
+            let account = self.scope.clone();
+            self.entry("Account", &account);
+        }
         self.about("");
         known
     }
@@ -89,12 +95,12 @@ impl Account {
     pub(super) fn entry(&mut self, kind: &str, name: &str) -> &mut Map<String, Value> {
         let scoped = !self.scope.is_empty() && !name.is_empty() && SCOPED.contains(&kind);
         let name = if scoped { format!("{}:{name}", self.scope) } else { name.to_owned() };
-        self.objects.entry((kind.to_owned(), name)).or_default()
-    }
-
-    /// The account that answers are about, where it is not that of the cluster.
-    pub(super) fn scope(&self) -> &str {
-        &self.scope
+        let entry = self.objects.entry((kind.to_owned(), name)).or_default();
+        // Buckets do not say whose they are.
+        if kind == "S3Bucket" && !self.scope.is_empty() {
+            entry.insert("Account".to_owned(), Value::from(self.scope.as_str()));
+        }
+        entry
     }
 
     /// Names of the objects of a kind.
@@ -137,9 +143,12 @@ impl Account {
             match all.as_slice() {
                 [one] => self.rename(kind, one, &short),
                 several => {
-                    for name in several {
-                        let longer = other(name);
-                        self.rename(kind, name, &longer);
+                    // Where the longer names are shared as well, the path stays.
+                    let longer: Vec<String> = several.iter().map(|n| other(n)).collect();
+                    for (name, long) in several.iter().zip(&longer) {
+                        if longer.iter().filter(|l| *l == long).count() == 1 {
+                            self.rename(kind, name, long);
+                        }
                     }
                 }
             }

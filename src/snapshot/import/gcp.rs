@@ -74,6 +74,10 @@ const CALLS: [(&str, Reader); 32] = [
             |m: &Value| m.get("preferredMemberKey").or(m.get("memberKey")).map_or("", |k| text(k, "id")).to_owned();
         let members: Vec<String> = each(v).iter().map(of).filter(|m| !m.is_empty()).collect();
         a.set("GcpMember", &format!("group:{rest}"), "members", Some(&json!(members)));
+        // Groups in the group have members of their own.
+        for m in each(v).iter().filter(|m| text(m, "type") == "GROUP") {
+            a.entry("GcpMember", &format!("group:{}", of(m)));
+        }
     }),
 ];
 
@@ -291,19 +295,22 @@ pub(super) fn place(a: &mut Account) {
         }
         a.shorten(kind, "path", &|path| path.to_owned());
     }
-    let place = |l: &str| {
-        let mut parts = l.split('/').skip_while(|p| *p != "locations");
-        parts.nth(1).unwrap_or_default().to_owned()
+    let longer = |l: &str| {
+        let part = |after: &str| {
+            let mut parts = l.split('/').skip_while(|p| *p != after);
+            parts.nth(1).unwrap_or_default().to_owned()
+        };
+        format!("{}/{}/{}", part("projects"), part("locations"), part("clusters"))
     };
     // Pools first: their names are made of those of their clusters.
     for name in a.names("GcpNodePool") {
         let Some((cluster, pool)) = name.split_once("/nodePools/") else { continue };
-        let (of, pool) = (last(cluster), pool.to_owned());
+        let of = last(cluster);
         let several = a.names("GcpCluster").iter().filter(|c| last(c) == of).count() > 1;
-        let short = if several { format!("{}/{of} {pool}", place(cluster)) } else { format!("{of} {pool}") };
+        let short = if several { format!("{} {pool}", longer(cluster)) } else { format!("{of} {pool}") };
         a.rename("GcpNodePool", &name, &short);
     }
-    a.shorten("GcpCluster", "selfLink", &|l| format!("{}/{}", place(l), last(l)));
+    a.shorten("GcpCluster", "selfLink", &longer);
 }
 
 /// The bindings of a resource: roles, members, and the name of a condition, whose text is not kept.
