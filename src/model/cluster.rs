@@ -117,6 +117,7 @@ impl Cluster {
             Kind::RuntimeClass => search!(&o.runtime_classes),
             Kind::IngressClass => search!(&o.ingress_classes),
             Kind::Gateway => search!(&o.gateways),
+            Kind::CloudObject => search!(&o.cloud),
             Kind::ValidatingAdmissionPolicy => search!(&o.validating_policies),
             Kind::MutatingAdmissionPolicy => search!(&o.mutating_policies),
             kind if WORKLOADS.contains(&kind) => search!(o.workloads(kind)),

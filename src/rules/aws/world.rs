@@ -514,6 +514,8 @@ impl<'c> World<'c> {
         unknowns.extend(own.missing);
         if let Some(p) = p {
             unknowns.extend(p.missing.iter().chain(&p.blocking).chain(&home.missing).cloned());
+            // What is above the account of the resource counts as well.
+            unknowns.extend(there.missing.iter().filter(|_| principal::account(&p.arn) != Some(account)).cloned());
         }
         unknowns.sort();
         unknowns.dedup();

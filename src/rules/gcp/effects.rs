@@ -109,19 +109,6 @@ fn is_level(world: &World<'_>, object: u32) -> bool {
     o.is_some_and(|o| matches!(o.kind(), "GcpProject" | "GcpFolder" | "GcpOrganization"))
 }
 
-/// The narrower of two levels, if one is above the other.
-fn narrower(world: &World<'_>, a: u32, b: u32) -> Option<u32> {
-    let above = |x: u32, y: u32| {
-        let o = world.cluster.objects.cloud.get(x as usize);
-        o.is_some_and(|o| world.above(o).contains(&y))
-    };
-    match (a == b || above(a, b), above(b, a)) {
-        (true, _) => Some(a),
-        (_, true) => Some(b),
-        _ => None,
-    }
-}
-
 /// The permission of several that no deny policy denies, with what leaves that open.
 fn allowed(world: &World<'_>, p: &CloudObject, permissions: &[&str], on: u32) -> Option<Vec<String>> {
     permissions.iter().filter_map(|x| world.denied(Some(p), x, on)).min_by_key(Vec::len)
@@ -180,13 +167,13 @@ fn metadata(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>, g: &Given<'_>, 
         .filter_map(|a| Some((a, world.denied(Some(who.p), ACT_AS, a.object)?)))
         .collect();
     for (a, more) in acts.iter().filter(|(a, _)| is_level(world, a.object)) {
-        if let Some(to) = narrower(world, g.object, a.object) {
+        if let Some(to) = world.narrower(g.object, a.object) {
             ctx.emit(because(step(to, more), a, who.p));
         }
     }
     for (account, projects) in nodes {
         // The instances are below what the right is held for.
-        if !projects.iter().any(|p| narrower(world, *p, g.object) == Some(*p)) {
+        if !projects.iter().any(|p| world.narrower(*p, g.object) == Some(*p)) {
             continue;
         }
         let own: Vec<&(&Given<'_>, Vec<String>)> = acts.iter().filter(|(a, _)| a.object == *account).collect();
@@ -211,7 +198,7 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
         let Some(denied) = world.denied(Some(who.p), UPDATE_ROLE, g.object) else { continue };
         // The role is one of what the right is held for, and gives what it holds where it is bound.
         for custom in
-            levels.iter().filter(|c| home(world, c.role).is_some_and(|h| narrower(world, h, g.object) == Some(h)))
+            levels.iter().filter(|c| home(world, c.role).is_some_and(|h| world.narrower(h, g.object) == Some(h)))
         {
             let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::Policy, custom.object)).from(who.from).tier(3);
             ctx.emit(depending(because(because(e, g, who.p), custom, who.p), &denied));
@@ -225,7 +212,7 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
             false => levels.iter().copied().filter(|o| !alone(o)).collect(),
         };
         for other in others {
-            let Some(to) = narrower(world, g.object, other.object) else { continue };
+            let Some(to) = world.narrower(g.object, other.object) else { continue };
             let free = |[a, b]: &[&str; 2]| {
                 let mut ids = world.denied(Some(who.p), a, to)?;
                 ids.extend(world.denied(Some(who.p), b, to)?);
@@ -283,7 +270,7 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
         };
         let Some(denied) = world.denied(Some(who.p), ACT_AS, a.object).filter(|_| to != who.from) else { continue };
         // Other projects run an account only where the organization lets them: the nearest start is enough.
-        let near = |s: &Given<'_>| home.is_some_and(|h| narrower(world, h, s.object).is_some());
+        let near = |s: &Given<'_>| home.is_some_and(|h| world.narrower(h, s.object).is_some());
         let held = |s: &Given<'_>| {
             let own: Vec<&str> = STARTS.iter().copied().filter(|p| has(s, p)).collect();
             allowed(world, who.p, &own, s.object)

@@ -38,6 +38,12 @@ pub struct World<'c> {
     denies: Vec<Deny<'c>>,
     /// Projects by their number.
     numbers: BTreeMap<String, String>,
+    /// Whether the only project that was read does not say its number.
+    silent: bool,
+    /// Key rings of keys by their name: how many have it.
+    rings: BTreeMap<String, BTreeSet<String>>,
+    /// What is above each level.
+    levels: BTreeMap<u32, BTreeSet<u32>>,
     /// Ids of deny policies that were not read.
     unread: Vec<String>,
 }
@@ -62,6 +68,9 @@ impl<'c> World<'c> {
             project: String::new(),
             denies: Vec::new(),
             numbers: BTreeMap::new(),
+            silent: false,
+            rings: BTreeMap::new(),
+            levels: BTreeMap::new(),
             unread: Vec::new(),
         };
         for (_, p) in world.of("GcpProject") {
@@ -72,6 +81,20 @@ impl<'c> World<'c> {
             }
         }
         world.project = world.own_project();
+        let mut all = world.of("GcpProject");
+        let (first, more) = (all.next(), all.next());
+        world.silent = more.is_none() && first.is_none_or(|(_, p)| p.spec.get("projectNumber").is_none());
+        for (_, k) in world.of("GcpKmsKey") {
+            let Some((ring, _)) = k.text("path").split_once("/cryptoKeys/") else { continue };
+            let name = segment(ring, "keyRings").unwrap_or_default().to_owned();
+            world.rings.entry(name).or_default().insert(ring.to_owned());
+        }
+        for kind in ["GcpProject", "GcpFolder", "GcpOrganization"] {
+            for (index, o) in world.of(kind) {
+                let above = world.above(o).into_iter().collect();
+                world.levels.insert(index, above);
+            }
+        }
         world.read_denies();
         for (object, o) in (0u32..).zip(&cluster.objects.cloud) {
             for (n, b) in o.list("bindings").iter().enumerate() {
@@ -214,29 +237,29 @@ impl<'c> World<'c> {
                 && upper.is_none_or(|u| self.attached(d.attachment, u).is_none())
         };
         let denies: Vec<&Deny<'c>> = self.denies.iter().filter(between).collect();
-        let of = |permission: &str| {
+        // Which of the permissions is held is not known below: one that is denied leaves it open.
+        let mut free = false;
+        let mut open = BTreeSet::new();
+        for permission in all {
             let (service, rest) = permission.split_once('.').unwrap_or((permission, ""));
             let service = if service == "resourcemanager" { "cloudresourcemanager" } else { service };
             let full = format!("{service}.googleapis.com/{rest}");
-            let mut open = Vec::new();
+            let mut closed = false;
             for d in denies.iter().filter(|d| d.permissions.iter().any(|p| matches_action(p, &full))) {
                 let everybody = d.principals.iter().any(|p| p.ends_with("/public:all"));
-                if everybody && !d.open && self.attached(d.attachment, lower) == Some(true) {
-                    return None;
-                }
+                closed |= everybody && !d.open && self.attached(d.attachment, lower) == Some(true);
                 // Those that have no role anywhere are nobody's way.
                 let known = |p: &&str| {
-                    self.given.keys().any(|i| {
-                        self.cluster.objects.cloud.get(*i as usize).is_some_and(|o| means(p, Some(o)).is_some())
-                    })
+                    let mut all = self.given.keys().filter_map(|i| self.cluster.objects.cloud.get(*i as usize));
+                    all.any(|o| means(p, Some(o)).is_some())
                 };
                 if everybody || d.principals.iter().any(known) {
-                    open.push(format!("deny-policy:{}", d.name.rsplit('/').next().unwrap_or_default()));
+                    open.insert(format!("deny-policy:{}", d.name.rsplit('/').next().unwrap_or_default()));
                 }
             }
-            Some(open)
-        };
-        all.iter().filter_map(|p| of(p)).min_by_key(Vec::len)
+            free |= !closed;
+        }
+        free.then(|| open.into_iter().collect())
     }
 
     /// Whether what a policy is attached to is an object or above it, for sure or perhaps; nothing where it is elsewhere.
@@ -308,6 +331,16 @@ impl<'c> World<'c> {
         self.by_number(text).or_else(|| self.find("GcpProject", text).map(|(_, p)| p.metadata.name.clone()))
     }
 
+    /// The narrower of two levels, if one is above the other.
+    pub fn narrower(&self, a: u32, b: u32) -> Option<u32> {
+        let above = |x: u32, y: u32| self.levels.get(&x).is_some_and(|l| l.contains(&y));
+        match (a == b || above(a, b), above(b, a)) {
+            (true, _) => Some(a),
+            (_, true) => Some(b),
+            _ => None,
+        }
+    }
+
     /// Whether one search told of every policy.
     pub fn searched(&self) -> bool {
         self.find("Call", "gcloud-asset-search-all-iam-policies").is_some()
@@ -320,12 +353,7 @@ impl<'c> World<'c> {
         }
         let named = self.numbers.get(number).cloned();
         // Where no project says its number, the only one that was read may have it.
-        let silent = || {
-            let mut all = self.of("GcpProject");
-            let (first, more) = (all.next(), all.next());
-            first.is_none_or(|(_, p)| p.spec.get("projectNumber").is_none()) && more.is_none()
-        };
-        named.or_else(|| silent().then(|| self.project.clone()))
+        named.or_else(|| self.silent.then(|| self.project.clone()))
     }
 
     /// The ring of a key, and whether it is that one for sure: one that is known by its name alone may be another.
@@ -339,13 +367,7 @@ impl<'c> World<'c> {
         if self.project_of(key) != self.project {
             return None;
         }
-        let rings: BTreeSet<&str> = self
-            .of("GcpKmsKey")
-            .filter_map(|(_, k)| k.text("path").split_once("/cryptoKeys/"))
-            .map(|(r, _)| r)
-            .filter(|r| segment(r, "keyRings") == Some(name))
-            .collect();
-        Some((index, rings.len() == 1))
+        Some((index, self.rings.get(name).is_none_or(|r| r.len() == 1)))
     }
 
     /// The instance that a node is, `gce://PROJECT/ZONE/NAME`: others may have its name.
