@@ -596,3 +596,59 @@ fn graphs_grow_with_the_account_and_not_faster() {
         assert!(large < small * 3, "{name}: {small} {large}");
     }
 }
+
+/// A deny below the level of a role, and one of a member of a group, are in the way of what they deny.
+#[test]
+fn denies_count_below_the_level_of_a_role_and_for_members_of_groups() {
+    let t = "gcp-iam-grant";
+    let deny = |attached: &str, who: &str, permission: &str| {
+        json!([{"name": format!("policies/cloudresourcemanager.googleapis.com%2F{}/denypolicies/d", attached.replace('/', "%2F")),
+            "rules": [{"denyRule": {"deniedPrincipals": [who], "deniedPermissions": [permission]}}]}])
+    };
+    let (all, every) = ("principalSet://goog/public:all", "secretmanager.googleapis.com/*");
+    let organization = |attached: &'static str, permission: &'static str| {
+        move |a: &mut Answers| {
+            a.insert("secrets-get-iam-policy-db".into(), json!({}));
+            a.insert(
+                "projects-get-ancestors-p1".into(),
+                json!([{"id": "p1", "type": "project"}, {"id": "8", "type": "organization"}]),
+            );
+            a.insert("organizations-get-iam-policy-8".into(), bind("roles/secretmanager.secretAccessor", APP));
+            a.insert("iam-policies-list-p1".into(), deny(attached, all, permission));
+        }
+    };
+    let versions = "secretmanager.googleapis.com/versions.access";
+    assert_eq!(verdict(t, organization("projects/p1", every), "cloud-secret/db"), "no");
+    // Which of two permissions the role held is not known there.
+    assert_eq!(verdict(t, organization("projects/p1", versions), "cloud-secret/db"), "unknown");
+    assert_eq!(verdict(t, organization("projects/p2", every), "cloud-secret/db"), "yes");
+    assert_eq!(verdict(t, organization("organizations/8", versions), "cloud-secret/db"), "no");
+    let group = |a: &mut Answers| {
+        a.insert("secrets-get-iam-policy-db".into(), bind("roles/secretmanager.secretAccessor", "group:g@example.com"));
+        let list = json!([{"preferredMemberKey": {"id": "app@p1.iam.gserviceaccount.com"}}]);
+        a.insert("identity-groups-memberships-list-g@example.com".into(), list);
+        let app = "principal://iam.googleapis.com/projects/-/serviceAccounts/app@p1.iam.gserviceaccount.com";
+        a.insert("iam-policies-list-p1".into(), deny("projects/p1", app, versions));
+    };
+    assert_eq!(verdict(t, group, "cloud-secret/db"), "unknown");
+}
+
+/// A custom role that is widened gives what it holds where it is bound, to who may change roles of its own project.
+#[test]
+fn a_custom_role_is_widened_where_it_is_bound() {
+    let t = "gcp-iam-grant";
+    let ask = |role: &'static str, at: &'static str| {
+        let change = move |a: &mut Answers| {
+            let own = json!({"role": role, "members": [APP]});
+            let admin = json!({"role": "roles/iam.roleAdmin", "members": [APP]});
+            a.insert("iam-roles-describe-own".into(), json!({"name": role, "etag": "x"}));
+            a.insert("projects-get-iam-policy-p1".into(), json!({"bindings": [admin]}));
+            let entry = a.entry(at).or_insert_with(|| json!({"bindings": []}));
+            entry["bindings"].as_array_mut().unwrap().push(own);
+        };
+        verdict(t, change, "account-admin")
+    };
+    assert_eq!(ask("projects/p1/roles/own", "projects-get-iam-policy-p1"), "yes");
+    assert_eq!(ask("projects/p1/roles/own", "secrets-get-iam-policy-db"), "no");
+    assert_eq!(ask("projects/p2/roles/own", "projects-get-iam-policy-p1"), "no");
+}
