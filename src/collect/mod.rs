@@ -221,9 +221,10 @@ pub fn permissions() -> k8s_openapi::api::rbac::v1::ClusterRole {
 }
 
 /// Actions that reading an account needs, sorted (Service Authorization Reference).
-pub const AWS_ACTIONS: [&str; 32] = [
+pub const AWS_ACTIONS: [&str; 33] = [
     "ec2:DescribeInstances",
     "eks:DescribeAccessEntry",
+    "eks:DescribeCapability",
     "eks:DescribeCluster",
     "eks:DescribePodIdentityAssociation",
     "eks:ListAccessEntries",
@@ -260,7 +261,7 @@ pub const AWS_ACTIONS: [&str; 32] = [
 pub fn aws_permissions() -> serde_json::Value {
     serde_json::json!({
         "Version": "2012-10-17",
-        "Statement": [{"Sid": "Kpath", "Effect": "Allow", "Action": AWS_ACTIONS, "Resource": "*"}],
+        "Statement": [{"Sid": "Kpath", "Effect": "Allow", "Action": AWS_ACTIONS.as_slice(), "Resource": "*"}],
     })
 }
 

@@ -187,6 +187,11 @@ pub fn is_policy_definition(name: &str) -> bool {
     POLICY_DEFINITIONS.contains(&name)
 }
 
+/// Whether an API group is one of AWS Controllers for Kubernetes: `s3.services.k8s.aws`.
+pub fn is_controllers_group(group: &str) -> bool {
+    group.ends_with(".services.k8s.aws")
+}
+
 /// Whether an API group is one of such definitions.
 pub fn is_policy_group(group: &str) -> bool {
     let groups = POLICY_DEFINITIONS.iter().filter_map(|d| d.split_once('.'));

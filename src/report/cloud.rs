@@ -49,6 +49,11 @@ fn aws(object: Option<&CloudObject>, o: &ObjectName, pointer: &str) -> String {
             "aws eks describe-pod-identity-association --cluster-name {} --association-id {name}",
             text("clusterName")
         ),
+        ("EksCapability", _) => format!(
+            "aws eks describe-capability --cluster-name {} --capability-name {}",
+            text("clusterName"),
+            text("capabilityName")
+        ),
         ("EbsVolume", _) => format!("aws ec2 describe-volumes --volume-ids {name}"),
         ("EcrRepository", _) => format!("aws ecr get-repository-policy --repository-name {name}"),
         ("LambdaFunction", _) => format!("aws lambda get-function-configuration --function-name {name}"),

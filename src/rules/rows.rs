@@ -541,5 +541,5 @@ pub fn inert(rule: &PolicyRule) -> bool {
     let rbac = rule.resources.iter().any(|r| r.contains("role") || r.contains("certificatesigningrequests"));
     let needs = SINGLE.iter().flat_map(|r| r.needs).chain(super::hijack::RIGHTS.iter().map(|(_, n)| n));
     let needs = needs.chain(&super::aws::WRITES);
-    !rbac && needs.into_iter().all(|n| n.held_by(rule).is_none())
+    !rbac && !super::aws::writes_controllers(rule) && needs.into_iter().all(|n| n.held_by(rule).is_none())
 }

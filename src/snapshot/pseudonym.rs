@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
-use crate::model::platform::{is_policy_definition, is_policy_group, known_image, legacy_class_image, platform_word};
+use crate::model::platform::{
+    is_controllers_group, is_policy_definition, is_policy_group, known_image, legacy_class_image, platform_word,
+};
 use crate::model::{Gap, Kind, Objects};
 
 /// Fields whose text is a name.
@@ -388,7 +390,7 @@ fn domain(name: &str, rename: &mut Rename<'_>) -> String {
 
 /// An API group: those with a dot that are not Kubernetes' are somebody's own, but for those of network plugins.
 fn foreign(group: &str, rename: &mut Rename<'_>) -> String {
-    if is_policy_group(group) {
+    if is_policy_group(group) || is_controllers_group(group) {
         return group.to_owned();
     }
     if group.contains('.') && !reserved_key(group) { rename(group) } else { group.to_owned() }

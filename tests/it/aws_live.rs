@@ -291,6 +291,7 @@ fn action(request: &str) -> String {
         ["clusters", _, "fargate-profiles"] => "eks:ListFargateProfiles",
         ["clusters", _, "addons"] => "eks:ListAddons",
         ["clusters", _, "capabilities"] => "eks:ListCapabilities",
+        ["clusters", _, "capabilities", _] => "eks:DescribeCapability",
         [_] if first.contains("?policy") => "s3:GetBucketPolicy",
         [_] if first.contains("?encryption") => "s3:GetEncryptionConfiguration",
         [_] if first.contains("publicAccessBlock") => "s3:GetBucketPublicAccessBlock",

@@ -159,13 +159,16 @@ fn association(a: &PodIdentityAssociation) -> Value {
 }
 
 /// What runs in a cluster, by name.
-async fn parts(client: &Client, cluster: &str) -> [Call; 4] {
+async fn parts(client: &Client, cluster: &str) -> Vec<Call> {
     let groups = client.list_nodegroups().cluster_name(cluster).into_paginator().items().send();
     let profiles = client.list_fargate_profiles().cluster_name(cluster).into_paginator().items().send();
     let addons = client.list_addons().cluster_name(cluster).into_paginator().items().send();
     let capabilities = client.list_capabilities().cluster_name(cluster).into_paginator().items().send();
     let name = |part: &str| format!("eks-list-{part}-{cluster}");
-    [
+    let capabilities: Result<Vec<aws_sdk_eks::types::CapabilitySummary>, _> = capabilities.try_collect().await;
+    let names: Vec<String> =
+        capabilities.iter().flatten().filter_map(|c| c.capability_name().map(str::to_owned)).collect();
+    let mut calls = vec![
         outcome(
             name("nodegroups"),
             "eks:ListNodegroups",
@@ -190,7 +193,7 @@ async fn parts(client: &Client, cluster: &str) -> [Call; 4] {
         outcome(
             name("capabilities"),
             "eks:ListCapabilities",
-            capabilities.try_collect().await,
+            capabilities,
             &[],
             |x: &Vec<aws_sdk_eks::types::CapabilitySummary>| {
                 let all = x.iter().map(
@@ -199,5 +202,23 @@ async fn parts(client: &Client, cluster: &str) -> [Call; 4] {
                 json!({"capabilities": all.collect::<Vec<_>>()})
             },
         ),
-    ]
+    ];
+    // The list leaves the role out.
+    for capability in names {
+        let described = client.describe_capability().cluster_name(cluster).capability_name(&capability).send().await;
+        calls.push(outcome(
+            format!("eks-describe-capability-{capability}"),
+            "eks:DescribeCapability",
+            described,
+            &[],
+            |x| {
+                let Some(c) = x.capability() else { return Value::Null };
+                json!({"capability": {
+                    "capabilityName": c.capability_name(), "clusterName": c.cluster_name(),
+                    "type": c.r#type().map(|t| t.as_str()), "roleArn": c.role_arn(),
+                }})
+            },
+        ));
+    }
+    calls
 }

@@ -5,6 +5,7 @@
 //! Developer Guide, EC2 User Guide ("Use IMDS").
 
 mod access;
+mod capabilities;
 mod clusters;
 mod compute;
 mod config_map;
@@ -54,8 +55,10 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     targets::emit(ctx, &world);
     escalate::emit(ctx, &world);
     compute::emit(ctx, &world);
+    capabilities::emit(ctx, &world);
 }
 
+pub use capabilities::writes as writes_controllers;
 pub use config_map::WRITES;
 pub use storage::images;
 

@@ -15,7 +15,7 @@ use crate::model::decode::percent_decoded;
 type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
-const CALLS: [(&str, Reader); 48] = [
+const CALLS: [(&str, Reader); 49] = [
     ("sts-get-caller-identity", |a, _, v| {
         a.put("Account", text(v, "Account"), v, &["Arn"]);
     }),
@@ -158,6 +158,11 @@ const CALLS: [(&str, Reader); 48] = [
     }),
     ("eks-list-addons", |a, rest, v| a.set("EksCluster", rest, "addons", v.get("addons"))),
     ("eks-list-capabilities", |a, rest, v| a.set("EksCluster", rest, "capabilities", v.get("capabilities"))),
+    ("eks-describe-capability", |a, _, v| {
+        let Some(c) = v.get("capability") else { return };
+        let name = format!("{} {}", text(c, "clusterName"), text(c, "capabilityName"));
+        a.put("EksCapability", &name, c, &["clusterName", "capabilityName", "type", "roleArn"]);
+    }),
     ("ec2-describe-instances", |a, _, v| {
         for i in list(v, "Reservations").iter().flat_map(|r| list(r, "Instances")) {
             let id = text(i, "InstanceId");
