@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::cloud::CloudObject;
 use super::kind::{Effect, Kind, Obj, Objects, Stored};
 use super::meta::Meta;
 use super::objects::{Secret, ServiceAccount, Workload};
@@ -91,6 +92,17 @@ impl Cluster {
     /// Kinds that were not read and whose objects could add a path.
     pub fn unread_adding(&self) -> Vec<Kind> {
         Kind::ALL.iter().copied().filter(|k| k.info().effect == Effect::Adds && !self.was_read(*k)).collect()
+    }
+
+    /// The object of a cloud account of that kind and name, with its number.
+    pub fn cloud_object(&self, kind: &str, name: &str) -> Option<(u32, &CloudObject)> {
+        let index = self.find(Kind::CloudObject, kind, name)?;
+        self.objects.cloud.get(index as usize).map(|o| (index, o))
+    }
+
+    /// Objects of cloud accounts of a kind, with their numbers.
+    pub fn cloud_objects<'c>(&'c self, kind: &'static str) -> impl Iterator<Item = (u32, &'c CloudObject)> + use<'c> {
+        (0u32..).zip(&self.objects.cloud).filter(move |(_, o)| o.kind() == kind)
     }
 
     /// Index of the object of that namespace and name.

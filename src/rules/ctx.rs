@@ -19,6 +19,11 @@ pub fn pack(o: Obj) -> Object {
     Object((o.kind as u64) << 32 | u64::from(o.index))
 }
 
+/// An object of a cloud account by number, in evidence.
+pub fn cloud(index: u32) -> Obj {
+    Obj { kind: Kind::CloudObject, index }
+}
+
 /// Unpacks a graph object; `None` for one that is not of this cluster.
 pub fn unpack(o: Object) -> Option<Obj> {
     let kind = *Kind::TABLE.get((o.0 >> 32) as usize)?;
@@ -128,6 +133,12 @@ impl<'a> Emit<'a> {
     /// Makes the step depend on an unknown.
     pub fn unless_known(mut self, id: impl Into<String>) -> Self {
         self.unknowns.push(id.into());
+        self
+    }
+
+    /// Makes the step depend on each of several unknowns.
+    pub fn unless_all_known(mut self, ids: &[String]) -> Self {
+        self.unknowns.extend_from_slice(ids);
         self
     }
 

@@ -60,7 +60,7 @@ fn bypass(ctx: &mut Ctx<'_>, all: &[Exposure]) {
     for e in all {
         let Some((o, key, value)) = guarded.get(&e.pod).filter(|_| login(ctx, e).is_none()) else { continue };
         let emit = Emit::new("entry-auth-bypass-route", Fact::Reach(e.pod)).from(Fact::Internet);
-        let emit = e.unknowns.iter().fold(emit, |x, id| x.unless_known(id.clone()));
+        let emit = emit.unless_all_known(&e.unknowns);
         let pointer = format!("/metadata/annotations/{}", key.replace('/', "~1"));
         let emit = emit.because(*o, pointer, value.clone(), "the other way in asks for a login");
         ctx.emit(e.hops.iter().fold(emit, |x, h| x.because(h.object, h.pointer.clone(), h.value.clone(), h.why)));

@@ -560,7 +560,7 @@ impl<'a> Lateral<'a, '_> {
                     judged.unknowns = vec![format!("netpol-allows:{path}")];
                 }
                 for (p, way) in g.pods.iter().flat_map(|p| ways.iter().map(move |w| (*p, *w))) {
-                    let e = judged.unknowns.iter().fold(connect(p).from(way), |e, id| e.unless_known(id.clone()));
+                    let e = connect(p).from(way).unless_all_known(&judged.unknowns);
                     ctx.emit(e.because(pod_of(p), "/metadata/namespace", "", "a new object can publish the pod"));
                 }
             }

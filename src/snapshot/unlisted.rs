@@ -36,7 +36,7 @@ fn called(cluster: &Cluster, call: &str) -> bool {
 
 fn aws(cluster: &Cluster) -> Vec<String> {
     let cloud = &cluster.objects.cloud;
-    let called = |name: &str| cluster.find(Kind::CloudObject, "Call", name).is_some();
+    let called = |name: &str| called(cluster, name);
     // Other accounts are no answer about that of the cluster.
     let some = |kind: &str| cloud.iter().any(|o| o.kind() == kind && scope(&o.metadata.name).0.is_empty());
     let mut out = Vec::new();

@@ -90,7 +90,7 @@ fn creators(ctx: &mut Ctx<'_>, world: &World<'_>, (cluster, eks): (u32, &CloudOb
         }
         let e = Emit::scope(Fact::ClusterAdmin).from(Fact::CloudPrincipal(p.index)).from(Fact::ApiReach);
         let e = e.unless_known(format!("eks-cluster-creator:{}", eks.metadata.name));
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(unknowns);
         let mode = eks.spec.pointer("/accessConfig/authenticationMode").and_then(Value::as_str).unwrap_or_default();
         let pointer = "/spec/accessConfig/authenticationMode";
         ctx.emit(e.because(cloud(cluster), pointer, mode.to_owned(), "the creator of the cluster is not shown"));
@@ -127,7 +127,7 @@ fn identities(
         let masters = matches!(&s, Subject::Group(g) if g == crate::authz::rbac::MASTERS);
         let to = if masters { Fact::ClusterAdmin } else { Fact::Identity(ctx.subject(s)) };
         let e = Emit::new(technique, to).from(Fact::CloudPrincipal(principal)).maybe(unknown);
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(unknowns);
         let (o, pointer, value) = because.clone();
         ctx.emit(e.because(o, pointer, value, "the principal is mapped to this identity"));
     }
@@ -163,7 +163,7 @@ fn entries(
         let Some(p) = world.principals.get(*arn).filter(|_| !described).map(|p| p.index) else { continue };
         let e = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
         let e = e.unless_known(format!("unread:eks-describe-access-entry-{}", last(arn)));
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(unknowns);
         let Some((index, _)) = world.find("EksCluster", cluster) else { continue };
         ctx.emit(e.because(cloud(index), "/spec/accessEntries", "", "the principal has an entry"));
     }
@@ -194,7 +194,7 @@ fn entries(
         if e.spec.get("associatedAccessPolicies").is_none() {
             let x = Emit::new("aws-access-entry", Fact::ClusterAdmin).from(Fact::CloudPrincipal(p));
             let x = x.unless_known(format!("unread:eks-list-associated-access-policies-{}", last(arn)));
-            let x = unknowns.iter().fold(x, |x, id| x.unless_known(id.clone()));
+            let x = x.unless_all_known(&unknowns);
             ctx.emit(x.because(cloud(index), "/spec/principalArn", arn.to_owned(), "the principal has an entry"));
         }
         for (n, a) in e.list("associatedAccessPolicies").iter().enumerate() {
@@ -227,7 +227,7 @@ fn node_sessions(
         let fact = Fact::Identity(ctx.subject(Subject::User(format!("system:node:{own}"))));
         let e = Emit::new("aws-node-role-cluster", fact).from(Fact::Imds(*node)).tier(2);
         let e = e.maybe(name.is_empty().then(|| format!("instance-name:{}", o.metadata.name)));
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(unknowns);
         let (at, place, value) = because.clone();
         let e = e.because(at, place, value, "sessions of the role are nodes");
         ctx.emit(e.because(cloud(*instance), pointer, name, "the name of the node is that of the instance"));
@@ -259,7 +259,7 @@ fn policy(ctx: &mut Ctx<'_>, principal: u32, entry: u32, n: usize, a: &Value, un
     }
     for f in facts {
         let e = Emit::new("aws-access-entry", f).from(Fact::CloudPrincipal(principal)).from(Fact::ApiReach);
-        let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(unknowns);
         // A policy that is not in the table gives something that is not known.
         let e = e.maybe(gives.is_none().then(|| format!("access-policy:{name}")));
         let pointer = format!("/spec/associatedAccessPolicies/{n}/policyArn");
@@ -371,7 +371,7 @@ fn write_entries(
         };
         if answers.iter().all(|a| a.open) {
             let e = Emit::new(technique, Fact::ClusterAdmin).from(Fact::CloudPrincipal(p.index)).tier(3);
-            let e = unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+            let e = e.unless_all_known(unknowns);
             let e = e.because(cloud(index), "/spec/arn", arn.to_owned(), "the cluster that the entry is for");
             ctx.emit(answers.iter().fold(e, |e, a| resting(e, a, p.index)));
         }

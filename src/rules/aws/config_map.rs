@@ -72,7 +72,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: Option<&World<'_>>) {
                 let value = format!("{verb} configmaps ({})", rows::describe(rule));
                 let e = e.tier(3).because(role, format!("/rules/{j}"), value, "the rule allows writing the ConfigMap");
                 let (object, pointer, value) = read.because.clone();
-                let e = read.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = e.unless_all_known(&read.unknowns);
                 let e = e.maybe(unread.then(|| "unread:ConfigMap".to_owned()));
                 ctx.emit(e.because(object, pointer, value, "the cluster maps principals of AWS by the ConfigMap"));
             }

@@ -16,18 +16,11 @@ mod storage;
 mod targets;
 mod world;
 
-use super::ctx::{Ctx, Emit};
+use super::ctx::{Ctx, Emit, cloud};
 use super::fact::Fact;
-use crate::model::Kind;
 use crate::model::cloud::Provider;
-use crate::model::kind::Obj;
 use crate::netpol::network::Network;
 use world::{Answer, World};
-
-/// The object of a cloud account by number.
-fn cloud(index: u32) -> Obj {
-    Obj { kind: Kind::CloudObject, index }
-}
 
 /// Emits everything that AWS data tells; nothing without such data.
 pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {

@@ -116,7 +116,7 @@ fn pushes(ctx: &mut Ctx<'_>, world: &World<'_>, repositories: &[String]) -> BTre
         // An administrator of its account gives itself what a policy lacks.
         if let Some(admin) = world.admin(&r.account) {
             let e = Emit::scope(Fact::ImageWrite(n)).from(admin);
-            let e = world.limits(&r.account).iter().fold(e, |e, id| e.unless_known(id.clone()));
+            let e = e.unless_all_known(world.limits(&r.account));
             if let Some((index, _)) = world.of("Account").next().or_else(|| world.of("IamRole").next()) {
                 ctx.emit(e.because(cloud(index), "/metadata/name", "", "the repository is of the account"));
                 out.insert(n);
@@ -187,7 +187,7 @@ pub(super) fn volumes(ctx: &mut Ctx<'_>, world: &World<'_>, keys: &Resources) {
             for from in hub.into_iter().chain(world.admin(&world.account)) {
                 let e = Emit::new("aws-ebs-snapshot", Fact::CloudResource(*index)).from(from);
                 let limits = if from == Fact::AccountAdmin { world.limits(&world.account) } else { &[] };
-                let e = limits.iter().fold(e, |e, id| e.unless_known(id.clone()));
+                let e = e.unless_all_known(limits);
                 let e = e.because(cloud(*index), "/metadata/name", o.metadata.name.clone(), "the volume");
                 let e = match node_of(ctx, world, o.text("InstanceId")) {
                     Some((node, id)) => e.because(node, "/spec/providerID", id, "the volume is of this node"),

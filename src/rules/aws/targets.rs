@@ -88,7 +88,7 @@ pub(super) struct Decrypts {
 impl Decrypts {
     /// Adds what it rests on.
     pub(super) fn cited(&self, e: Emit<'static>) -> Emit<'static> {
-        let e = self.unknowns.iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(&self.unknowns);
         match (&self.answer, self.key) {
             (Some(a), Some(k)) => resting(e, a, k),
             _ => e,
@@ -267,7 +267,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let account = principal::account(&p.arn).unwrap_or_default();
         let Some(admin) = world.admin(account) else { continue };
         let e = Emit::scope(Fact::CloudPrincipal(p.index)).from(admin);
-        let e = world.limits(account).iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(world.limits(account));
         ctx.emit(e.because(
             cloud(p.index),
             "/metadata/name",
@@ -279,7 +279,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
         let arn = o.text("arn").to_owned();
         if principal::account(&arn) == Some(world.account.as_str()) {
             let e = Emit::scope(Fact::ClusterAdmin).from(Fact::AccountAdmin).maybe(unknown);
-            let e = world.limits(&world.account).iter().fold(e, |e, id| e.unless_known(id.clone()));
+            let e = e.unless_all_known(world.limits(&world.account));
             ctx.emit(e.because(
                 cloud(index),
                 "/spec/arn",
@@ -309,7 +309,7 @@ fn administered(ctx: &mut Ctx<'_>, world: &World<'_>, r: &Resource) {
     let denies = denies || r.arn.contains(":key/") && !named;
     let name = last(&r.arn);
     let e = Emit::scope(Fact::CloudResource(r.index)).from(admin);
-    let e = world.limits(account).iter().fold(e, |e, id| e.unless_known(id.clone()));
+    let e = e.unless_all_known(world.limits(account));
     let e = e.maybe(denies.then(|| format!("resource-policy-denies:{name}")));
     ctx.emit(e.because(cloud(r.index), "/metadata/name", "", "an administrator gives itself what a policy lacks"));
 }
@@ -342,7 +342,7 @@ fn unread(ctx: &mut Ctx<'_>, world: &World<'_>) {
     for p in world.principals.values().filter(|p| !world.unread(p).is_empty()) {
         let Some(admin) = principal::account(&p.arn).and_then(|a| world.admin(a)) else { continue };
         let e = Emit::new("aws-iam-self-policy", admin).from(Fact::CloudPrincipal(p.index)).tier(3);
-        let e = world.unread(p).iter().fold(e, |e, id| e.unless_known(id.clone()));
+        let e = e.unless_all_known(world.unread(p));
         ctx.emit(e.because(cloud(p.index), "/metadata/name", "", "not all of its policies were read"));
     }
 }

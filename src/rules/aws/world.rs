@@ -10,7 +10,7 @@ use crate::iam::policy::Effect;
 use crate::iam::{Caller, Context, Decision, Document, Grant, Layers, Request, decide, pattern, principal};
 use crate::model::Cluster;
 use crate::model::cloud::{CloudObject, scope};
-use crate::model::kind::{Kind, Obj};
+use crate::model::kind::Obj;
 use crate::rules::fact::Fact;
 
 /// A document with its place.
@@ -224,14 +224,12 @@ impl<'c> World<'c> {
 
     /// An object by kind and name.
     pub fn find(&self, kind: &str, name: &str) -> Option<(u32, &'c CloudObject)> {
-        let index = self.cluster.find(Kind::CloudObject, kind, name)?;
-        self.cluster.objects.cloud.get(index as usize).map(|o| (index, o))
+        self.cluster.cloud_object(kind, name)
     }
 
     /// Objects of a kind.
     pub fn of(&self, kind: &'static str) -> impl Iterator<Item = (u32, &'c CloudObject)> {
-        let all = (0u32..).zip(&self.cluster.objects.cloud);
-        all.filter(move |(_, o)| o.kind() == kind)
+        self.cluster.cloud_objects(kind)
     }
 
     /// Whether a call has an answer.

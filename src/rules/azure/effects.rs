@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::depending;
 use super::joins::machine;
-use super::world::{Assignment, World, cloud, covers};
+use super::world::{Assignment, World, covers};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
-use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::ctx::{Ctx, Emit, cloud};
 use crate::rules::fact::{Access, EVERYWHERE, Fact, Subject};
 
 /// What is asked for an access: operations of which one is enough, and whether they are on data.
@@ -129,7 +128,7 @@ fn assigned(e: Emit<'static>, world: &World<'_>, a: &Assignment, unknowns: &[Str
         name if name.is_empty() => ("/spec/roleDefinitionId", text("roleDefinitionId")),
         name => ("/spec/roleDefinitionName", name),
     };
-    depending(e.because(cloud(a.index), field, value, "the role allows the operation"), unknowns)
+    e.because(cloud(a.index), field, value, "the role allows the operation").unless_all_known(unknowns)
 }
 
 /// What an assignment gives at its scope.
@@ -463,7 +462,7 @@ fn vaults(ctx: &mut Ctx<'_>, world: &World<'_>, scope: u32, at: &str) {
                 continue;
             }
             let e = Emit::new("azure-keyvault-read", Fact::CloudResource(index)).from(from).maybe(unread.clone());
-            let e = depending(e.tier(if access == Access::VaultPolicies { 3 } else { 1 }), &open_to(v));
+            let e = e.tier(if access == Access::VaultPolicies { 3 } else { 1 }).unless_all_known(&open_to(v));
             let value = if by_role.is_none() { String::new() } else { (access != Access::VaultPolicies).to_string() };
             ctx.emit(e.because(cloud(index), pointer, value, "how the vault decides who reads it"));
         }
@@ -494,10 +493,10 @@ fn access_policies(ctx: &mut Ctx<'_>, world: &World<'_>) {
                 let e =
                     Emit::new("azure-keyvault-read", Fact::CloudResource(index)).from(Fact::CloudPrincipal(principal));
                 let at = format!("/spec/accessPolicies/{n}/objectId");
-                ctx.emit(depending(
-                    e.because(cloud(index), at, id.to_owned(), "the policy of the vault names the principal"),
-                    &open_to(v),
-                ));
+                ctx.emit(
+                    e.because(cloud(index), at, id.to_owned(), "the policy of the vault names the principal")
+                        .unless_all_known(&open_to(v)),
+                );
             }
         }
     }

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::depending;
-use super::world::{World, cloud};
+use super::world::World;
 use crate::iam::pattern::matches_action;
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
 use crate::netpol::network::Network;
-use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::ctx::{Ctx, Emit, cloud};
 use crate::rules::fact::Fact;
 use crate::rules::federation::{Tokens, Way};
 use crate::rules::metadata::{self, Answers, METADATA};
@@ -140,7 +139,7 @@ fn federated(ctx: &mut Ctx<'_>, world: &World<'_>) {
                         Some((i, field)) => e.because(cloud(i), field, "", "the cluster has this issuer"),
                         None => e,
                     };
-                    depending(e, &unknowns)
+                    e.unless_all_known(&unknowns)
                 };
                 match &subjects {
                     Subjects::One(ns, account) => {

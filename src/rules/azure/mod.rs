@@ -11,7 +11,7 @@ mod joins;
 mod roles;
 mod world;
 
-use super::ctx::{Ctx, Emit};
+use super::ctx::Ctx;
 use super::fact::Fact;
 use crate::model::cloud::Provider;
 use crate::netpol::network::Network;
@@ -37,9 +37,4 @@ pub fn emit(ctx: &mut Ctx<'_>, network: &Network<'_>) {
     }
     joins::emit(ctx, &world, network);
     effects::emit(ctx, &world);
-}
-
-/// Makes a step depend on each of the ids.
-fn depending(e: Emit<'static>, ids: &[String]) -> Emit<'static> {
-    ids.iter().fold(e, |e, id| e.unless_known(id.clone()))
 }

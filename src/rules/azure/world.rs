@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::roles::{Permission, built_in};
 use crate::model::Cluster;
 use crate::model::cloud::CloudObject;
-use crate::model::kind::{Kind, Obj};
 
 /// A role that a principal has at a scope.
 #[derive(Debug)]
@@ -62,14 +61,12 @@ impl<'c> World<'c> {
 
     /// An object by kind and name.
     pub fn find(&self, kind: &str, name: &str) -> Option<(u32, &'c CloudObject)> {
-        let index = self.cluster.find(Kind::CloudObject, kind, name)?;
-        self.cluster.objects.cloud.get(index as usize).map(|o| (index, o))
+        self.cluster.cloud_object(kind, name)
     }
 
     /// Objects of a kind.
     pub fn of(&self, kind: &'static str) -> impl Iterator<Item = (u32, &'c CloudObject)> + use<'c> {
-        let all = (0u32..).zip(&self.cluster.objects.cloud);
-        all.filter(move |(_, o)| o.kind() == kind)
+        self.cluster.cloud_objects(kind)
     }
 
     /// The object of that kind with an id of Resource Manager, whatever its case.
@@ -176,9 +173,4 @@ pub fn covers(scope: &str, id: &str) -> bool {
     // What has no id is nowhere.
     let above = scope.is_empty() || scope.starts_with("/providers/microsoft.management/managementgroups/");
     !id.is_empty() && (above || id == scope || id.strip_prefix(&scope).is_some_and(|rest| rest.starts_with('/')))
-}
-
-/// A cloud object in evidence.
-pub fn cloud(index: u32) -> Obj {
-    Obj { kind: Kind::CloudObject, index }
 }

@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::depending;
 use super::joins::{clusters, node};
 use super::machines::{Machine, machines};
 use super::roles::{ACT_AS, CLUSTER_ADMIN, STARTS, UPDATE_ROLE};
-use super::world::{Given, World, cloud};
+use super::world::{Given, World};
 use crate::model::cloud::CloudObject;
-use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::ctx::{Ctx, Emit, cloud};
 use crate::rules::fact::{Access, Apis, Fact, Subject};
 
 /// Emits the ways.
@@ -26,23 +25,18 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
             accounts.entry(a).or_default().insert(p);
         }
     }
+    let tokens = scoped(ctx);
     for (principal, given) in &world.given {
-        basic(ctx, world, *principal, given);
+        let own = tokens.get(principal).into_iter().flatten();
+        basic(ctx, world, *principal, given, &own.copied().collect::<Vec<Apis>>());
     }
-    let scoped: BTreeSet<(u32, Apis)> = ctx
-        .facts
-        .values()
-        .filter_map(|f| match f {
-            Fact::CloudScoped(i, apis) => Some((i, apis)),
-            _ => None,
-        })
-        .map(|(i, a)| (*i, *a))
-        .collect();
+    let tokens = scoped(ctx);
     for (principal, given) in &world.given {
         let Some(p) = world.cluster.objects.cloud.get(*principal as usize) else { continue };
         let own = if of_pool(p) { Fact::CloudMember(*principal) } else { Fact::CloudPrincipal(*principal) };
         let mut all = vec![(own, None)];
-        all.extend(scoped.iter().filter(|(i, _)| i == principal).map(|(i, a)| (Fact::CloudScoped(*i, *a), Some(*a))));
+        let own = tokens.get(principal).into_iter().flatten();
+        all.extend(own.map(|a| (Fact::CloudScoped(*principal, *a), Some(*a))));
         for (from, apis) in all {
             let who = Who { p, from, given };
             for g in given {
@@ -62,6 +56,17 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>) {
     below(ctx, world, &machines);
     in_cluster(ctx, world);
     identities(ctx, world);
+}
+
+/// The APIs that tokens are for which do not open all, of each principal that has such.
+fn scoped(ctx: &Ctx<'_>) -> BTreeMap<u32, BTreeSet<Apis>> {
+    let mut all: BTreeMap<u32, BTreeSet<Apis>> = BTreeMap::new();
+    for f in ctx.facts.values() {
+        if let Fact::CloudScoped(principal, apis) = f {
+            all.entry(*principal).or_default().insert(*apis);
+        }
+    }
+    all
 }
 
 /// A principal, the fact of acting as it, and what it was given.
@@ -95,7 +100,7 @@ fn because(e: Emit<'static>, g: &Given<'_>, p: &CloudObject) -> Emit<'static> {
     };
     let e = e.because(cloud(g.object), g.pointer.clone(), member, "the binding names the principal");
     let e = e.because(cloud(g.object), format!("{role}/role"), g.role.to_owned(), "the role holds the permission");
-    depending(e, &g.unknowns)
+    e.unless_all_known(&g.unknowns)
 }
 
 /// Whether a principal is of a pool of workload identities.
@@ -137,8 +142,8 @@ fn one(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>, g: &Given<'_>, acces
         return;
     }
     let e = Emit::new(technique.unwrap_or(granting(who.p)), to).from(who.from);
-    let e = if access == Access::CreateKeys { depending(e.tier(2), &keys_unknown(world)) } else { e };
-    ctx.emit(depending(because(e, g, who.p), &denied));
+    let e = if access == Access::CreateKeys { e.tier(2).unless_all_known(&keys_unknown(world)) } else { e };
+    ctx.emit(because(e, g, who.p).unless_all_known(&denied));
 }
 
 /// The technique of a role that is given.
@@ -146,6 +151,7 @@ fn granting(p: &CloudObject) -> &'static str {
     if of_pool(p) { "gcp-workload-identity-direct" } else { "gcp-iam-grant" }
 }
 
+/// Whether a service account is switched off.
 pub fn disabled(o: &CloudObject) -> bool {
     o.spec.get("disabled") == Some(&serde_json::Value::Bool(true))
 }
@@ -158,7 +164,7 @@ fn metadata(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>, g: &Given<'_>, 
     }
     let step = |to: u32, more: &[String]| {
         let e = Emit::new(granting(who.p), Fact::CloudHolds(access, to)).from(who.from);
-        depending(depending(because(e, g, who.p), &denied), more)
+        because(e, g, who.p).unless_all_known(&denied).unless_all_known(more)
     };
     let acts: Vec<(&Given<'_>, Vec<String>)> = who
         .given
@@ -201,7 +207,7 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
             levels.iter().filter(|c| home(world, c.role).is_some_and(|h| world.narrower(h, g.object) == Some(h)))
         {
             let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::Policy, custom.object)).from(who.from).tier(3);
-            ctx.emit(depending(because(because(e, g, who.p), custom, who.p), &denied));
+            ctx.emit(because(because(e, g, who.p), custom, who.p).unless_all_known(&denied));
         }
     }
     let alone = |g: &Given<'_>| CLUSTER_ADMIN.iter().any(|pair| pair.iter().all(|p| has(g, p)));
@@ -220,7 +226,7 @@ fn pairs(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
             };
             let Some(denied) = CLUSTER_ADMIN.iter().filter_map(free).min_by_key(Vec::len) else { continue };
             let e = Emit::new(granting(who.p), Fact::CloudHolds(Access::ClusterAdmin, to)).from(who.from);
-            ctx.emit(depending(because(because(e, g, who.p), other, who.p), &denied));
+            ctx.emit(because(because(e, g, who.p), other, who.p).unless_all_known(&denied));
         }
     }
 }
@@ -280,7 +286,7 @@ fn passed(ctx: &mut Ctx<'_>, world: &World<'_>, who: &Who<'_>) {
         let across = "unread:gcloud-org-policies-describe-iam.disableCrossProjectServiceAccountUsage";
         let e = Emit::new("gcp-sa-impersonation", to).from(who.from).tier(3);
         let e = because(because(e, a, who.p), start, who.p).maybe((!near(start)).then(|| across.to_owned()));
-        ctx.emit(depending(depending(e, &denied), &more));
+        ctx.emit(e.unless_all_known(&denied).unless_all_known(&more));
     }
 }
 
@@ -321,15 +327,7 @@ fn memberships(ctx: &mut Ctx<'_>, world: &World<'_>) {
 
 /// Members that stand for who has a basic role in a project, as policies of buckets name them. A token for some APIs only
 /// stays one.
-fn basic(ctx: &mut Ctx<'_>, world: &World<'_>, principal: u32, given: &[Given<'_>]) {
-    let apis: Vec<Apis> = ctx
-        .facts
-        .values()
-        .filter_map(|f| match f {
-            Fact::CloudScoped(i, apis) if *i == principal => Some(*apis),
-            _ => None,
-        })
-        .collect();
+fn basic(ctx: &mut Ctx<'_>, world: &World<'_>, principal: u32, given: &[Given<'_>], apis: &[Apis]) {
     for (role, word) in
         [("roles/owner", "projectOwner"), ("roles/editor", "projectEditor"), ("roles/viewer", "projectViewer")]
     {
@@ -343,7 +341,7 @@ fn basic(ctx: &mut Ctx<'_>, world: &World<'_>, principal: u32, given: &[Given<'_
             };
             let e = Emit::scope(Fact::CloudPrincipal(index)).from(Fact::CloudPrincipal(principal));
             ctx.emit(because(e, g, p));
-            for a in &apis {
+            for a in apis {
                 let e = Emit::scope(Fact::CloudScoped(index, *a)).from(Fact::CloudScoped(principal, *a));
                 ctx.emit(because(e, g, p));
             }
@@ -381,7 +379,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
                 let denies =
                     world.denied_below(access, None, index).unwrap_or_else(|| vec!["deny-policy:all".to_owned()]);
                 let e = Emit::scope(Fact::CloudHolds(access, index)).from(Fact::CloudHolds(Access::Policy, index));
-                let e = depending(e, &denies);
+                let e = e.unless_all_known(&denies);
                 ctx.emit(e.tier(3).because(
                     cloud(index),
                     "/metadata/name",
@@ -419,8 +417,8 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
             for index in &all {
                 let Some(denies) = world.denied_below(access, Some(parent), *index) else { continue };
                 let e = Emit::new("gcp-sa-impersonation", Fact::CloudPrincipal(*index)).from(from).tier(2);
-                let e = if access == Access::CreateKeys { depending(e, &keys_unknown(world)) } else { e };
-                let e = depending(e, &denies);
+                let e = if access == Access::CreateKeys { e.unless_all_known(&keys_unknown(world)) } else { e };
+                let e = e.unless_all_known(&denies);
                 ctx.emit(e.because(cloud(*index), "/metadata/name", "", "the service account is of the project"));
             }
         }
@@ -438,7 +436,7 @@ fn below(ctx: &mut Ctx<'_>, world: &World<'_>, machines: &[Machine<'_>]) {
                 let Some(denies) = world.denied_below(access, Some(parent), index) else { continue };
                 if ctx.facts.find(&from).is_some() {
                     let e = Emit::new("gcp-iam-grant", Fact::CloudResource(index)).from(from);
-                    let e = depending(e, &denies).maybe(unknown);
+                    let e = e.unless_all_known(&denies).maybe(unknown);
                     ctx.emit(e.because(cloud(index), "/metadata/name", "", "it is below what the role is given for"));
                 }
             }
@@ -454,7 +452,7 @@ fn inherited(ctx: &mut Ctx<'_>, world: &World<'_>, index: u32, o: &CloudObject, 
             let from = Fact::CloudHolds(*access, parent);
             let Some(denies) = world.denied_below(*access, Some(parent), index) else { continue };
             if ctx.facts.find(&from).is_some() {
-                let e = depending(Emit::scope(Fact::CloudHolds(*access, index)).from(from), &denies);
+                let e = Emit::scope(Fact::CloudHolds(*access, index)).from(from).unless_all_known(&denies);
                 ctx.emit(e.because(
                     cloud(index),
                     "/metadata/name",

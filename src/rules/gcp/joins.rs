@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::depending;
-use super::world::{World, cloud, segment};
+use super::world::{World, segment};
 use crate::model::cloud::CloudObject;
 use crate::model::kind::{Kind, Obj};
-use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::ctx::{Ctx, Emit, cloud};
 use crate::rules::fact::Fact;
 use crate::rules::federation::{Tokens, Way};
 
@@ -191,7 +190,7 @@ pub fn emit(ctx: &mut Ctx<'_>, world: &World<'_>, pools: &[Pool]) {
                     Some(c) => e.because(cloud(c), pointer, pool.name.clone(), "the cluster has this pool"),
                     None => e,
                 };
-                depending(e, &pool.unknowns)
+                e.unless_all_known(&pool.unknowns)
             };
             let of = |ns: &str| by_namespace.get(ns).cloned().unwrap_or_default();
             let meant: Vec<&(String, String, String)> = match &member.whom {

@@ -6,13 +6,12 @@
 
 use serde_json::Value;
 
-use super::depending;
 use super::effects::disabled;
 use super::joins::{Pool, clusters, node};
-use super::world::{World, cloud};
+use super::world::World;
 use crate::model::cloud::CloudObject;
 use crate::netpol::network::Network;
-use crate::rules::ctx::{Ctx, Emit};
+use crate::rules::ctx::{Ctx, Emit, cloud};
 use crate::rules::fact::{Apis, Fact, Subject};
 use crate::rules::metadata::{self, Answers, METADATA, Way};
 
@@ -212,7 +211,8 @@ fn own_token(
         };
         let why = "the metadata server of GKE gives the pod a token of its account";
         let answers = Answers { because, why, unknown: unread.clone().or(m.which.clone()) };
-        let step = || depending(Emit::scope(Fact::Token(subject, audience)), &pool.unknowns).maybe(unknown.clone());
+        let step =
+            || Emit::scope(Fact::Token(subject, audience)).unless_all_known(&pool.unknowns).maybe(unknown.clone());
         for j in &judged {
             metadata::emit(ctx, p, j, &step, &answers);
         }

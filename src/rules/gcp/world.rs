@@ -8,7 +8,6 @@ use super::roles;
 use crate::iam::pattern::matches_action;
 use crate::model::Cluster;
 use crate::model::cloud::CloudObject;
-use crate::model::kind::{Kind, Obj};
 use crate::rules::fact::Access;
 
 /// A role given to a member by a binding of a policy.
@@ -106,14 +105,12 @@ impl<'c> World<'c> {
 
     /// An object by kind and name.
     pub fn find(&self, kind: &str, name: &str) -> Option<(u32, &'c CloudObject)> {
-        let index = self.cluster.find(Kind::CloudObject, kind, name)?;
-        self.cluster.objects.cloud.get(index as usize).map(|o| (index, o))
+        self.cluster.cloud_object(kind, name)
     }
 
     /// Objects of a kind.
     pub fn of(&self, kind: &'static str) -> impl Iterator<Item = (u32, &'c CloudObject)> + use<'c> {
-        let all = (0u32..).zip(&self.cluster.objects.cloud);
-        all.filter(move |(_, o)| o.kind() == kind)
+        self.cluster.cloud_objects(kind)
     }
 
     fn own_project(&self) -> String {
@@ -460,9 +457,4 @@ pub fn segment<'a>(path: &'a str, after: &str) -> Option<&'a str> {
     let mut parts = path.split('/');
     parts.find(|p| *p == after)?;
     parts.next().filter(|p| !p.is_empty())
-}
-
-/// A cloud object in evidence.
-pub fn cloud(index: u32) -> Obj {
-    Obj { kind: Kind::CloudObject, index }
 }

@@ -6,13 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::cloud::{Account, after, kept, last, list, text};
+use super::cloud::{Account, Reader, after, kept, last, list, read_by, text};
 use crate::model::cloud::scope;
 use crate::model::decode::percent_decoded;
-
-/// How the answer of a call is taken up: the beginning of the file's name, and what reads it. `rest` is what follows in
-/// the name: objects of the call.
-type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
 const CALLS: [(&str, Reader); 49] = [
@@ -303,10 +299,7 @@ pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
         account.set("SecretsManagerSecret", name, "Policy", resource_policy(value.get("ResourcePolicy")).as_ref());
         return true;
     }
-    let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
-    let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
-    read(account, rest, value);
-    true
+    read_by(&CALLS, account, stem, value)
 }
 
 /// What is settled when all is read: policies of repositories that are named by the end of their name, roles of tasks that

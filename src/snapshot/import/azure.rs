@@ -5,10 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::cloud::{Account, after, each, kept, last, list, text};
-
-/// How the answer of a call is taken up; `rest` is what follows the call in the name of the file.
-type Reader = fn(&mut Account, &str, &Value);
+use super::cloud::{Account, Reader, each, kept, last, list, read_by, text};
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
 const CALLS: [(&str, Reader); 23] = [
@@ -62,10 +59,7 @@ pub(super) fn calls() -> Vec<&'static str> {
 
 /// Reads an answer, by the name of its call. `false` for a call that is not known.
 pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
-    let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
-    let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
-    read(account, rest, value);
-    true
+    read_by(&CALLS, account, stem, value)
 }
 
 /// Names that are settled when all is read: the last segment of an id where no other has that, else the group before it. A

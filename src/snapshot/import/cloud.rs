@@ -173,6 +173,18 @@ impl Account {
     }
 }
 
+/// How the answer of a call is taken up; the text is what follows the call in the name of the file.
+pub(super) type Reader = fn(&mut Account, &str, &Value);
+
+/// Takes an answer up by the call, of those in a table, that the name of its file begins with; of several that fit the
+/// longest counts. `false` for a call that is not in it.
+pub(super) fn read_by(calls: &[(&str, Reader)], account: &mut Account, stem: &str, value: &Value) -> bool {
+    let fitting = calls.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
+    let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
+    read(account, rest, value);
+    true
+}
+
 /// What follows the call in a file name; nothing where it is another call.
 pub(super) fn after<'a>(stem: &'a str, call: &str) -> Option<&'a str> {
     match stem.strip_prefix(call)? {

@@ -7,11 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::cloud::{Account, after, each, kept, last, list, text};
+use super::cloud::{Account, Reader, each, kept, last, list, read_by, text};
 use crate::model::decode::percent_decoded;
-
-/// How the answer of a call is taken up; `rest` is what follows the call in the name of the file.
-type Reader = fn(&mut Account, &str, &Value);
 
 /// Calls by the beginning of the file name; of several that fit the longest counts.
 const CALLS: [(&str, Reader); 32] = [
@@ -92,10 +89,7 @@ pub(super) fn calls() -> Vec<&'static str> {
 
 /// Reads an answer, by the name of its call. `false` for a call that is not known.
 pub(super) fn read(account: &mut Account, stem: &str, value: &Value) -> bool {
-    let fitting = CALLS.iter().filter_map(|(call, read)| Some((call, after(stem, call)?, read)));
-    let Some((_, rest, read)) = fitting.max_by_key(|(call, ..)| call.len()) else { return false };
-    read(account, rest, value);
-    true
+    read_by(&CALLS, account, stem, value)
 }
 
 /// Clusters and their pools go by their links until all is read: names are used again in other places.
